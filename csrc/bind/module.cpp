@@ -1,0 +1,13 @@
+#include "bind.hpp"
+
+#include <pybind11/pybind11.h>
+
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+    // Holds while no kernel keeps a pointer after it returns and none has mutable globals.
+    module.doc() = "Native kernels of cascaderank; called through cascaderank.kernels.";
+    cascade::bind::bind_pack(module);
+    cascade::bind::bind_prune(module);
+    cascade::bind::bind_pool(module);
+    cascade::bind::bind_embed(module);
+    cascade::bind::bind_maxsim(module);
+}

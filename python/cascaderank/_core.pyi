@@ -1,0 +1,104 @@
+"""The extension: kernels over NumPy arrays. int64 and float32, C-contiguous, exact dtype; nothing is converted.
+
+Errors: ValueError for the caller's mistake, RuntimeError for ours, NonFiniteScore (candidate, value) for a model's output
+that cannot be ordered. Outputs are written in place and never overlap inputs. The interpreter lock is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Int64 = NDArray[np.int64]
+_Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
+
+QUERY: int
+DOCUMENT: int
+
+class NonFiniteScore(RuntimeError): ...
+
+class Template:
+    def __init__(
+        self, parts: Sequence[int], segments: Sequence[int], pad: int, position_offset: int, max_length: int
+    ) -> None: ...
+    @property
+    def parts(self) -> list[int]: ...
+    @property
+    def segments(self) -> list[int]: ...
+    @property
+    def pad(self) -> int: ...
+    @property
+    def position_offset(self) -> int: ...
+    @property
+    def max_length(self) -> int: ...
+
+class Fusion:
+    def __init__(
+        self,
+        kind: str,
+        normalisation: str,
+        rrf_k: float,
+        weights: Sequence[float],
+        calibrations: Sequence[tuple[float, float]],
+    ) -> None: ...
+
+class Pool:
+    def __init__(self) -> None: ...
+    def reset(self, size: int, first_scores: _Float32 | None, stages: int, fusion: Fusion) -> None: ...
+    def alive(self) -> _Int64: ...
+    def collect(self, stage: int, positions: _Int64, outputs: _Float32, columns: int) -> None: ...
+    def prune(
+        self, stage: int, keep: int, min_logit: float | None, margin: float | None
+    ) -> tuple[int, int, int]: ...
+    def finish(self, count: int) -> tuple[_Int64, _Int64, _Float64, _Float32]: ...
+
+def sequence_lengths(
+    ids: _Int64, cu_seqlens: _Int64, rows: _Int64, query_length: int, form: Template, lengths: _Int64
+) -> tuple[int, int]: ...
+def plan_batches(
+    lengths: _Int64,
+    token_budget: int,
+    max_rows: int,
+    window: int,
+    width_multiple: int,
+    packed: bool,
+    order: _Int64,
+    bounds: _Int64,
+    widths: _Int64,
+) -> tuple[int, int]: ...
+def fill_batches(
+    query: _Int64,
+    ids: _Int64,
+    cu_seqlens: _Int64,
+    rows: _Int64,
+    lengths: _Int64,
+    form: Template,
+    order: _Int64,
+    bounds: _Int64,
+    widths: _Int64,
+    input_ids: _Int64,
+    attention_mask: _Int64 | None,
+    token_type_ids: _Int64 | None,
+    position_ids: _Int64 | None,
+) -> None: ...
+def gather_ragged(ids: _Int64, cu_seqlens: _Int64, rows: _Int64, out: _Int64) -> None: ...
+def topk(scores: _Float32, out: _Int64) -> None: ...
+
+# Embeddings and late interaction
+def pool_embeddings(hidden: _Float32, mask: _Int64, pooling: str, normalize: bool, out: _Float32) -> None: ...
+def normalize_rows(matrix: _Float32) -> None: ...
+def dot_rows(query: _Float32, matrix: _Float32, rows: _Int64, out: _Float32) -> None: ...
+def gather_tokens(hidden: _Float32, keep: _Int64, normalize: bool, out: _Float32, cu_out: _Int64) -> None: ...
+def maxsim(
+    query: _Float32,
+    query_mask: _Int64,
+    documents: _Float32,
+    document_mask: _Int64,
+    cu_seqlens: _Int64,
+    rows: _Int64,
+    length_normalize: bool,
+    out: _Float32,
+) -> None: ...

@@ -1,0 +1,292 @@
+"""The surface people use: a cascade, the forms of a request, threads and closing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+
+from cascaderank.config import CascadeConfig, Stage, check_deadline, read_config
+from cascaderank.documents import Candidates, check_query, read_documents, read_ids
+from cascaderank.errors import CascadeError, ConfigError, InputError
+from cascaderank.flow import Flow
+from cascaderank.kernels import Pool
+from cascaderank.model import ModelSpec, installed_models
+from cascaderank.request import Request
+from cascaderank.results import Ranking
+from cascaderank.schedule import Budget, Workers, clock
+from cascaderank.stages import Counts
+from cascaderank.stages.encode import encode_documents
+from cascaderank.store import Store
+
+_T = TypeVar("_T")
+Documents = Sequence[object]
+_REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; more wait in line
+_FINISH_S = 0.001  # what building the ranking costs at most, kept free before a deadline
+
+
+class Cascade:
+    """Stages run one after another, each on what the one before let through. Thread-safe; also a context manager.
+
+    ``Cascade([Stage("folder", keep=20), ...], fusion="convex")``, ``Cascade.load("cascade.toml")`` or
+    ``Cascade.default()``. Models are loaded here, so everything that can be wrong with them is said here: raises
+    ``ConfigError``, ``ModelError`` or ``ProviderError``.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage] | CascadeConfig,
+        *,
+        fusion: str = "last",
+        normalisation: str = "z-score",
+        rrf_k: float = 60.0,
+        weights: dict[str, float] | None = None,
+        deadline_ms: float | None = None,
+        workers: int | None = None,
+        max_candidates: int = 10_000,
+        truncate_query: bool = False,
+    ) -> None:
+        if isinstance(stages, CascadeConfig):
+            config = stages
+        else:
+            unknown = sorted(set(weights or {}) - {"first"})
+            if unknown:
+                raise ConfigError(
+                    f"cascade: weights has {unknown[0]!r}; only 'first' is set here, stages have `weight`"
+                )
+            config = CascadeConfig(
+                stages=tuple(stages),
+                fusion=fusion,
+                normalisation=normalisation,
+                rrf_k=rrf_k,
+                first_weight=(weights or {}).get("first", 1.0),
+                deadline_ms=deadline_ms,
+                workers=workers,
+                max_candidates=max_candidates,
+                truncate_query=truncate_query,
+            )
+        self.config = config
+        self._workers = Workers(config.workers)
+        self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
+        self._pools: deque[Pool] = deque()
+        self._closed = False
+        try:
+            self._flow = Flow(config, self._workers)
+        except CascadeError:
+            self.close()
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Cascade:
+        """A cascade file; its relative model paths start from its own folder."""
+        return cls(read_config(path))
+
+    @classmethod
+    def default(cls) -> Cascade:
+        """The cascade that an installed model package offers (``cascaderank-models``)."""
+        for folder in installed_models().values():
+            file = folder.parent / "cascade.toml"
+            if file.is_file():
+                return cls.load(file)
+        raise ConfigError(
+            "no default cascade: no model package is installed; pip install cascaderank-models (./models)"
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name per stage: its own, or its model's."""
+        return self._flow.names
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """One manifest per stage."""
+        return self._flow.specs
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution provider each stage really uses."""
+        return tuple(scorer.part.session.provider for scorer in self._flow.scorers)
+
+    def rank(
+        self,
+        query: str,
+        documents: Documents | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        scores: Sequence[float] | None = None,
+        store: Store | None = None,
+        top_n: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> Ranking:
+        """Rank ``documents`` (strings, dicts with ``id``/``text``/``score`` or ``Document``) or the ``ids`` of a store.
+
+        ``scores`` are the first pass's, larger is better. ``store`` supplies tokens and vectors computed ahead.
+        Returns the best ``top_n`` (all by default). With ``deadline_ms`` (the cascade's own by default) the answer
+        comes in time, degraded if need be. Raises ``InputError``, ``StoreError`` or ``ScoreError``.
+        """
+        return self._rank(query, documents, ids, scores, store, top_n, self._budget(deadline_ms))
+
+    async def arank(
+        self,
+        query: str,
+        documents: Documents | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        scores: Sequence[float] | None = None,
+        store: Store | None = None,
+        top_n: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> Ranking:
+        """``rank`` for asyncio. The deadline counts from the call; cancelling the task ends its runs."""
+        budget = self._budget(deadline_ms)
+        future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            budget.cancellation.cancel()
+            raise
+
+    def rank_batch(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Documents] | None = None,
+        *,
+        ids: Sequence[Sequence[str]] | None = None,
+        scores: Sequence[Sequence[float]] | None = None,
+        store: Store | None = None,
+        top_n: int | None = None,
+        deadline_ms: float | None = None,
+    ) -> list[Ranking]:
+        """``rank`` for many queries, each with its own documents (or ids), side by side; results in order.
+
+        A deadline counts for each query from when its turn comes.
+        """
+        if isinstance(queries, str):
+            raise InputError("queries: expected a list of strings; use rank() for a single query")
+        texts = _column("documents", documents, len(queries))
+        names = _column("ids", ids, len(queries))
+        first = _column("scores", scores, len(queries))
+
+        def one(number: int) -> Ranking:
+            try:
+                return self.rank(
+                    queries[number],
+                    texts[number],
+                    ids=names[number],
+                    scores=first[number],
+                    store=store,
+                    top_n=top_n,
+                    deadline_ms=deadline_ms,
+                )
+            except CascadeError as error:
+                raise type(error)(f"queries[{number}]: {error}") from error
+
+        # Two requests more than there are workers keep those busy while others tokenise.
+        with ThreadPoolExecutor(self._workers.size + 2, thread_name_prefix="cascaderank-batch") as pool:
+            return list(pool.map(one, range(len(queries))))
+
+    def encode(self, documents: Documents, progress: Callable[[int, int], None] | None = None) -> Store:
+        """Compute what the stages need of known documents: tokens and, for encoders, vectors.
+
+        ``documents`` need ids. ``progress(done, total)`` is called after each chunk. The result is bound to these
+        models; save it with ``Store.save``.
+        """
+        self._check_open()
+        candidates = read_documents(documents, None, max(len(documents), 1))
+        if candidates.size and not candidates.ids:
+            raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
+        return encode_documents(self._flow.scorers, candidates, progress)
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Run every stage on a small request, so that the first real one finds allocated memory and known costs."""
+        text = "the quick brown fox jumps over the lazy dog " * 8
+        for _ in range(runs):
+            for scorer in self._flow.scorers:
+                request = self._request("warm up", read_documents([text] * 4, None, 4), None, Budget())
+                scorer.score(request, np.arange(4), Counts())
+
+    def close(self) -> None:
+        """Wait for requests in progress and release threads and sessions. Ranking afterwards is an error."""
+        self._closed = True
+        self._requests.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
+
+    def __enter__(self) -> Cascade:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CascadeError("this cascade was closed; make a new one")
+
+    def _budget(self, deadline_ms: float | None) -> Budget:
+        self._check_open()
+        if deadline_ms is None:
+            deadline_ms = self.config.deadline_ms
+        else:
+            try:
+                check_deadline("rank", deadline_ms)
+            except ConfigError as error:
+                raise InputError(str(error)) from None
+        return Budget() if deadline_ms is None else Budget(clock() + deadline_ms / 1e3 - _FINISH_S)
+
+    def _request(self, query: str, candidates: Candidates, store: Store | None, budget: Budget) -> Request:
+        rows = None if store is None else store.rows(candidates)
+        return Request(query, candidates, store, rows, budget, self.config.truncate_query)
+
+    def _rank(
+        self,
+        query: str,
+        documents: Documents | None,
+        ids: Sequence[str] | None,
+        scores: Sequence[float] | None,
+        store: Store | None,
+        top_n: int | None,
+        budget: Budget,
+    ) -> Ranking:
+        started = clock()
+        text = check_query(query)
+        if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 1):
+            raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
+        candidates = self._candidates(documents, ids, scores, store)
+        request = self._request(text, candidates, store, budget)
+        pool = self._pools.pop() if self._pools else Pool()
+        try:
+            return self._flow.run(pool, request, top_n, started)
+        finally:
+            self._pools.append(pool)
+
+    def _candidates(
+        self,
+        documents: Documents | None,
+        ids: Sequence[str] | None,
+        scores: Sequence[float] | None,
+        store: Store | None,
+    ) -> Candidates:
+        limit = self.config.max_candidates
+        if (documents is None) == (ids is None):
+            raise InputError("rank takes either documents or ids (of a store), not both and not neither")
+        if documents is not None:
+            return read_documents(documents, scores, limit)
+        if store is None:
+            raise InputError("rank: ids name documents of a store; pass store=, or the documents themselves")
+        assert ids is not None  # by the check above; tells the type checker
+        return read_ids(ids, scores, limit)
+
+
+def _column(name: str, values: Sequence[_T] | None, count: int) -> Sequence[_T | None]:
+    if values is None:
+        return [None] * count
+    if isinstance(values, str) or len(values) != count:
+        raise InputError(f"{name}: {len(values)} entries for {count} queries; give one list per query")
+    return values

@@ -1,0 +1,201 @@
+"""Settings of a cascade: frozen, checked when made, read from TOML. No model is touched here."""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cascaderank.errors import ConfigError
+from cascaderank.tables import Reader
+
+FUSIONS = ("last", "rrf", "convex", "weighted")
+NORMALISATIONS = ("z-score", "min-max")
+PROVIDERS = ("cpu", "cuda", "auto")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+_STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
+_STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning"}
+_CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
+_CASCADE_KEYS |= {"truncate_query"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One model, how it scores, and its cut-off.
+
+    ``model`` is a model folder or the name of an installed model. ``keep`` is how many candidates leave the stage.
+    ``weight`` is the stage's share in fusion. ``precision`` refuses a folder of another precision. ``provider`` is
+    ``cpu``, ``cuda`` (an error where CUDA cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says
+    which). ``min_score`` drops candidates whose score (after the model's activation) is below it; ``margin`` those
+    more than that many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
+    candidates than that. ``token_budget`` (tokens of one micro-batch, padding included), ``max_rows``, ``threads``
+    (inside one run) and ``spinning`` override the plan chosen from model and provider.
+    """
+
+    model: str | os.PathLike[str]
+    keep: int
+    name: str | None = None
+    weight: float = 1.0
+    precision: str | None = None
+    provider: str = "auto"
+    device: int = 0
+    min_score: float | None = None
+    margin: float | None = None
+    candidates_over: int | None = None
+    token_budget: int | None = None
+    max_rows: int | None = None
+    threads: int = 1
+    spinning: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, (str, os.PathLike)) or not str(self.model):
+            raise ConfigError(f"stage: model is {self.model!r}, expected a folder or the name of an installed model")
+        where = f"stage {self.name or str(self.model)!r}"
+        _integer(where, "keep", self.keep, 1)
+        _integer(where, "device", self.device, 0)
+        _integer(where, "threads", self.threads, 1)
+        for key in ("candidates_over", "token_budget", "max_rows"):
+            if getattr(self, key) is not None:
+                _integer(where, key, getattr(self, key), 1)
+        _choice(where, "provider", self.provider, PROVIDERS)
+        if self.precision is not None:
+            _choice(where, "precision", self.precision, PRECISIONS)
+        _number(where, "weight", self.weight, 0.0)
+        if self.min_score is not None:
+            _number(where, "min_score", self.min_score, -math.inf)
+        if self.margin is not None:
+            _number(where, "margin", self.margin, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeConfig:
+    """All settings of a cascade; ``base`` is the folder that relative model paths start from.
+
+    ``fusion`` orders the candidates that reached the same stage: ``last`` (that stage's logit), ``rrf`` (reciprocal
+    ranks, constant ``rrf_k``), ``convex`` (weighted sum of scores normalised within the query) or ``weighted``
+    (weighted sum of calibrated probabilities). ``first_weight`` is the first pass's share. ``workers`` single-threaded
+    runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
+    a model's window is an error unless ``truncate_query``.
+    """
+
+    stages: tuple[Stage, ...]
+    fusion: str = "last"
+    normalisation: str = "z-score"
+    rrf_k: float = 60.0
+    first_weight: float = 1.0
+    deadline_ms: float | None = None
+    workers: int | None = None
+    max_candidates: int = 10_000
+    truncate_query: bool = False
+    base: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ConfigError("cascade: no stages; add at least one [[stage]]")
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise ConfigError(f"cascade: stages holds a {type(stage).__name__}, expected Stage")
+        for number, (before, after) in enumerate(zip(self.stages, self.stages[1:], strict=False), start=2):
+            if after.keep > before.keep:
+                raise ConfigError(
+                    f"stage[{number}].keep is {after.keep}, more than the {before.keep} that stage[{number - 1}] lets "
+                    "through; a cut-off can only shrink"
+                )
+        _choice("cascade", "fusion", self.fusion, FUSIONS)
+        _choice("cascade", "normalisation", self.normalisation, NORMALISATIONS)
+        _number("cascade", "rrf_k", self.rrf_k, 0.0)
+        _number("cascade", "weights.first", self.first_weight, 0.0)
+        if self.deadline_ms is not None:
+            check_deadline("cascade", self.deadline_ms)
+        if self.workers is not None:
+            _integer("cascade", "workers", self.workers, 1)
+        _integer("cascade", "max_candidates", self.max_candidates, 1)
+        if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
+            raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
+
+
+def check_deadline(where: str, value: object) -> None:
+    """A deadline is a positive, finite number of milliseconds."""
+    _number(where, "deadline_ms", value, 0.0)
+    if value == 0:
+        raise ConfigError(f"{where}: deadline_ms is 0, expected a positive number of milliseconds")
+
+
+def read_config(path: str | os.PathLike[str]) -> CascadeConfig:
+    """Read a cascade file (DESIGN: a cascade file). Every error names the file and the key."""
+    source = Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot read the cascade file: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: not UTF-8 text: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}") from None
+    return parse_config(table, str(source), source.parent)
+
+
+def parse_config(table: Mapping[str, Any], where: str, base: Path | None = None) -> CascadeConfig:
+    """Turn a parsed cascade file into settings; ``where`` names it in errors."""
+    top = Reader(table, where, ConfigError)
+    top.only(("cascade", "stage"))
+    entries = table.get("stage", [])
+    if not isinstance(entries, list) or not entries:
+        raise ConfigError(f"{where}: no [[stage]]; a cascade has at least one")
+    values: dict[str, Any] = {}
+    if "cascade" in table:
+        section = top.section("cascade")
+        section.only(_CASCADE_KEYS)
+        values = dict(section.table)
+        if "weights" in values:
+            weights = section.section("weights")
+            weights.only(("first",))
+            del values["weights"]
+            values["first_weight"] = weights.number("first", 1.0)
+    stages = tuple(_read_stage(entry, f"{where}: stage[{number}]") for number, entry in enumerate(entries, start=1))
+    try:
+        return CascadeConfig(stages=stages, base=base, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _read_stage(entry: object, where: str) -> Stage:
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"{where}: expected a table, got {type(entry).__name__}")
+    reader = Reader(entry, where, ConfigError)
+    reader.only(_STAGE_KEYS)
+    values = dict(entry)
+    if "when" in values:
+        when = reader.section("when")
+        when.only(("candidates_over",))
+        del values["when"]
+        values["candidates_over"] = when.integer("candidates_over", minimum=1)
+    reader.text("model")
+    reader.integer("keep", minimum=1)
+    try:
+        return Stage(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _integer(where: str, key: str, value: object, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ConfigError(f"{where}: {key} is {value!r}, expected an integer of at least {minimum}")
+
+
+def _number(where: str, key: str, value: object, minimum: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < minimum:
+        limit = "a finite number" if minimum == -math.inf else f"a finite number of at least {minimum:g}"
+        raise ConfigError(f"{where}: {key} is {value!r}, expected {limit}")
+
+
+def _choice(where: str, key: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{where}: {key} is {value!r}, expected one of {', '.join(allowed)}")

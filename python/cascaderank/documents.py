@@ -1,0 +1,172 @@
+"""Documents as the caller gives them, checked and turned into plain columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to rank.
+
+    ``id`` is any string that is unique within one request; ``score`` is the first pass's score, larger is better.
+    """
+
+    id: str
+    text: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """One request's documents as columns.
+
+    ``texts`` is empty when the request names ids of a store only; ``ids`` is empty when the caller gave plain
+    strings (a hit's id is then its index as a string); ``scores`` is float32 ``[n]`` or None.
+    """
+
+    size: int
+    texts: Sequence[str]
+    ids: Sequence[str]
+    scores: NDArray[np.float32] | None
+
+    def id_of(self, index: int) -> str:
+        return self.ids[index] if self.ids else str(index)
+
+    def describe(self, index: int) -> str:
+        return f"documents[{index}] (id {self.ids[index]!r})" if self.ids else f"documents[{index}]"
+
+
+def check_text(text: object, where: str) -> str:
+    """Return ``text`` if it is a string that has an UTF-8 form, else raise ``InputError`` naming ``where``."""
+    if not isinstance(text, str):
+        raise InputError(f"{where}: expected a string, got {type(text).__name__}; pass the text itself")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: lone surrogate U+{ord(text[error.start]):04X} at character {error.start}; the text has no "
+                "UTF-8 form, repair it with text.encode('utf-8', 'replace').decode() before ranking"
+            ) from None
+    return text
+
+
+def check_query(query: object) -> str:
+    """Return a query that can be ranked with; an empty one is the caller's error."""
+    text = check_text(query, "query")
+    if not text.strip():
+        raise InputError("query: empty or only white space; there is nothing to rank by")
+    return text
+
+
+def read_documents(documents: Sequence[object], scores: Sequence[float] | None, limit: int) -> Candidates:
+    """Turn strings, dicts with ``id``/``text``/``score`` or ``Document`` objects into ``Candidates``.
+
+    The first document decides the form; mixing forms is refused. Raises ``InputError`` naming the index.
+    """
+    if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
+        raise InputError(
+            f"documents: expected a list of strings, dicts or Document, got {type(documents).__name__}; "
+            "wrap a single text in a list"
+        )
+    check_count(len(documents), limit)
+    if not documents:
+        return Candidates(0, (), (), read_scores(scores, 0))
+    first = documents[0]
+    if isinstance(first, str):
+        texts = [check_text(text, f"documents[{index}]") for index, text in enumerate(documents)]
+        return Candidates(len(texts), texts, (), read_scores(scores, len(texts)))
+    items = [_item(document, index) for index, document in enumerate(documents)]
+    ids = [item.id for item in items]
+    check_ids(ids)
+    own = [item.score for item in items]
+    if scores is None and any(score is not None for score in own):
+        missing = next((index for index, score in enumerate(own) if score is None), None)
+        if missing is not None:
+            raise InputError(
+                f"documents[{missing}] (id {ids[missing]!r}): no first-pass score, but other documents have one; "
+                "give all of them a score or none"
+            )
+        scores = [score for score in own if score is not None]
+    return Candidates(len(ids), [item.text for item in items], ids, read_scores(scores, len(ids)))
+
+
+def read_ids(ids: Sequence[str], scores: Sequence[float] | None, limit: int) -> Candidates:
+    """Candidates named by ids of a store; their tokens and vectors come from there, so no text is needed."""
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+        raise InputError(f"ids: expected a list of strings, got {type(ids).__name__}")
+    check_count(len(ids), limit)
+    for index, value in enumerate(ids):
+        if not isinstance(value, str):
+            raise InputError(f"ids[{index}]: expected a string, got {type(value).__name__}")
+    check_ids(ids)
+    return Candidates(len(ids), (), ids, read_scores(scores, len(ids)))
+
+
+def check_count(count: int, limit: int) -> None:
+    if count > limit:
+        raise InputError(
+            f"documents: {count} candidates, at most {limit} are taken; send fewer (a first pass should choose them) "
+            "or raise max_candidates of the cascade"
+        )
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    seen: dict[str, int] = {}
+    for index, value in enumerate(ids):
+        if value in seen:
+            raise InputError(
+                f"documents[{index}]: id {value!r} repeats documents[{seen[value]}]; ids must be unique in a request, "
+                "drop the repetition or give it another id"
+            )
+        seen[value] = index
+
+
+def read_scores(scores: Sequence[float] | None, count: int) -> NDArray[np.float32] | None:
+    """First-pass scores as float32 ``[count]``; refuses a wrong length and values that are not finite."""
+    if scores is None:
+        return None
+    try:
+        values = np.ascontiguousarray(scores, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"scores: expected numbers, larger is better ({error})") from None
+    if values.shape != (count,):
+        raise InputError(f"scores: shape {values.shape} for {count} documents; give one score per document")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise InputError(f"scores[{bad[0]}]: {float(values[bad[0]])} is not a finite first-pass score")
+    return values
+
+
+def _item(document: object, index: int) -> Document:
+    where = f"documents[{index}]"
+    if isinstance(document, Mapping):
+        if "text" not in document:
+            raise InputError(f"{where}: no 'text'; has {sorted(map(str, document))}, expected id, text and score")
+        identifier = document.get("id", str(index))
+        text, score = document["text"], document.get("score")
+    elif isinstance(document, Document):
+        identifier, text, score = document.id, document.text, document.score
+    else:
+        raise InputError(
+            f"{where}: expected a dict with 'text' or a Document like the first one, got {type(document).__name__}"
+        )
+    if not isinstance(identifier, str):
+        raise InputError(f"{where}: id must be a string, got {type(identifier).__name__}; use str(id)")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float, np.floating, np.integer))):
+        raise InputError(f"{where} (id {identifier!r}): score must be a number, got {type(score).__name__}")
+    if score is not None and not math.isfinite(score):
+        raise InputError(f"{where} (id {identifier!r}): score {score} is not finite")
+    return Document(
+        identifier, check_text(text, f"{where} (id {identifier!r})"), None if score is None else float(score)
+    )

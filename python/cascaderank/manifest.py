@@ -1,0 +1,128 @@
+"""The input and output sections of a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cascaderank.errors import ModelError
+from cascaderank.tables import Reader
+
+ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+SCORES = {"none": 1, "sigmoid": 1, "softmax[1]": 2, "yes-no": 2}
+POOLINGS = ("mean", "cls", "last_token", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """How texts become rows.
+
+    ``pair`` (cross-encoder) or ``query`` and ``document`` (encoders) are templates: ``$query``, ``$document`` or
+    ``$text`` stand for a text, everything else is a token of ``tokenizer.json``. ``segments`` holds one segment id per
+    template entry, or is empty when the graph has no ``token_type_ids``. ``names`` maps roles to graph input names.
+    """
+
+    pair: tuple[str, ...]
+    query: tuple[str, ...]
+    document: tuple[str, ...]
+    segments: tuple[int, ...]
+    query_prefix: str
+    document_prefix: str
+    pad_token: str
+    position_offset: int
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the graph returns and how it becomes a score; unused fields keep their zero values."""
+
+    name: str
+    columns: int
+    score: str
+    dimension: int
+    pooling: str
+    normalize: bool
+    query_length: int
+    mask_token: str
+    attend_to_expansion: bool
+    skip_tokens: tuple[str, ...]
+    length_normalize: bool
+
+    @property
+    def squashed(self) -> bool:
+        """Whether the shown score is the sigmoid of the logit."""
+        return self.score in ("sigmoid", "softmax[1]", "yes-no")
+
+
+def read_input(reader: Reader, kind: str) -> Input:
+    """Read ``[input]``; which templates are required depends on ``kind``."""
+    names_reader = reader.section("names")
+    names = {role: names_reader.text(role) for role in names_reader.table}
+    unknown = sorted(set(names) - set(ROLES))
+    if unknown or "input_ids" not in names:
+        raise ModelError(f"{names_reader.where}: has {sorted(names)}, expected input_ids and any of {ROLES[1:]}")
+    pair = query = document = ()  # type: tuple[str, ...]
+    if kind == "cross_encoder":
+        pair = _template(reader, "pair", ("$query", "$document"))
+    else:
+        query = _template(reader, "query", ("$text",))
+        document = _template(reader, "document", ("$text",))
+    segments = tuple(reader.table.get("segments", ()))
+    if any(isinstance(item, bool) or not isinstance(item, int) or item < 0 for item in segments):
+        raise ModelError(f"{reader.where}: segments is {list(segments)!r}, expected a list of segment ids")
+    if bool(segments) != ("token_type_ids" in names):
+        raise ModelError(
+            f"{reader.where}: segments and names.token_type_ids go together; the graph either has that input or not"
+        )
+    for name, template in (("pair", pair), ("query", query), ("document", document)):
+        if template and segments and len(segments) != len(template):
+            raise ModelError(f"{reader.where}: {len(segments)} segments for the {len(template)} entries of {name}")
+    return Input(
+        pair=pair,
+        query=query,
+        document=document,
+        segments=segments,
+        query_prefix=reader.text("query_prefix", ""),
+        document_prefix=reader.text("document_prefix", ""),
+        pad_token=reader.text("pad_token"),
+        position_offset=reader.integer("position_offset", 0),
+        names=names,
+    )
+
+
+def read_output(reader: Reader, kind: str) -> Output:
+    """Read ``[output]``; which keys are required depends on ``kind``."""
+    name = reader.text("name")
+    columns, score, dimension, pooling, normalize = 1, "none", 0, "none", False
+    query_length, mask_token, attend, length_normalize = 0, "", False, False
+    skip: tuple[str, ...] = ()
+    if kind == "cross_encoder":
+        columns = reader.integer("columns", 1, minimum=1)
+        score = reader.choice("score", tuple(SCORES))
+        if columns != SCORES[score]:
+            raise ModelError(f"{reader.where}: score {score!r} reads {SCORES[score]} column(s), columns is {columns}")
+    else:
+        dimension = reader.integer("dimension", minimum=1)
+        normalize = reader.flag("normalize", True)
+        if kind == "bi_encoder":
+            pooling = reader.choice("pooling", POOLINGS)
+        else:
+            query_length = reader.integer("query_length", 0)
+            mask_token = reader.text("mask_token", "")
+            attend = reader.flag("attend_to_expansion", False)
+            skip = reader.texts("skip_tokens", [])
+            length_normalize = reader.flag("length_normalize", False)
+            if query_length and not mask_token:
+                raise ModelError(f"{reader.where}: query_length {query_length} pads queries with mask_token; name it")
+    return Output(
+        name, columns, score, dimension, pooling, normalize, query_length, mask_token, attend, skip, length_normalize
+    )
+
+
+def _template(reader: Reader, key: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+    template = reader.texts(key)
+    found = tuple(entry for entry in template if entry.startswith("$"))
+    if found != texts:
+        raise ModelError(f"{reader.where}: {key} is {list(template)!r}, expected {' then '.join(texts)} once each")
+    return template

@@ -1,0 +1,106 @@
+"""One request while it is under way: its texts, its tokens so far, its budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cascaderank.documents import Candidates
+from cascaderank.errors import StoreError
+from cascaderank.kernels import EMPTY, Int64, Ragged, gather
+from cascaderank.schedule import Budget, Cost, clock
+from cascaderank.store import Store
+from cascaderank.tokenizer import TextTokenizer
+
+_CHUNK = 64  # documents tokenised between two looks at the clock when there is a deadline
+
+
+def tokens_key(tokenizer: TextTokenizer, prefix: str) -> str:
+    """What decides the tokens of a text: the tokenizer file and the text put before it."""
+    return f"{tokenizer.digest}:{prefix}"
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """Put the model's prefix before a text, unless the caller already did."""
+    return text if not prefix or text.startswith(prefix) else prefix + text
+
+
+@dataclass(slots=True)
+class _Tokens:
+    """Tokens of the candidates seen so far; ``row_of[candidate]`` is the row in ``texts``, -1 where unknown."""
+
+    row_of: Int64
+    texts: Ragged = EMPTY
+
+
+@dataclass(slots=True)
+class Request:
+    """``store_rows`` holds each candidate's row in ``store`` (-1: unknown there); None without a store."""
+
+    query: str
+    candidates: Candidates
+    store: Store | None
+    store_rows: Int64 | None
+    budget: Budget
+    truncate_query: bool = False
+    _queries: dict[str, Int64] = field(default_factory=dict)
+    _documents: dict[str, _Tokens] = field(default_factory=dict)
+
+    def query_tokens(self, tokenizer: TextTokenizer, prefix: str) -> Int64:
+        """The query's token ids, encoded once per tokenizer and prefix."""
+        key = tokens_key(tokenizer, prefix)
+        if key not in self._queries:
+            self._queries[key] = tokenizer.encode(with_prefix(self.query, prefix))
+        return self._queries[key]
+
+    def document_tokens(self, tokenizer: TextTokenizer, prefix: str, wanted: Int64, cost: Cost) -> tuple[Ragged, Int64]:
+        """Tokens of the candidates ``wanted`` and their rows; each document is encoded at most once per tokenizer.
+
+        A row is -1 where the deadline left no time to encode the text.
+        """
+        key = tokens_key(tokenizer, prefix)
+        known = self._documents.get(key)
+        if known is None:
+            known = self._documents[key] = _Tokens(np.full(self.candidates.size, -1, np.int64))
+        missing = wanted[known.row_of[wanted] < 0]
+        if missing.size:
+            missing = self._from_store(key, known, missing)
+        if missing.size:
+            self._encode(tokenizer, prefix, known, missing, cost)
+        return known.texts, known.row_of[wanted]
+
+    def _from_store(self, key: str, known: _Tokens, missing: Int64) -> Int64:
+        if self.store is None or self.store_rows is None or key not in self.store.tokens:
+            return missing
+        rows = self.store_rows[missing]
+        _append(known, missing[rows >= 0], gather(self.store.tokens[key], rows[rows >= 0]))
+        return missing[rows < 0]
+
+    def _encode(self, tokenizer: TextTokenizer, prefix: str, known: _Tokens, missing: Int64, cost: Cost) -> None:
+        texts = self.candidates.texts
+        if not texts:
+            made_for = ", ".join(sorted(self.store.models.values())) if self.store else "none"
+            raise StoreError(
+                f"store: no tokens of tokenizer {tokenizer.path}; it was made for other models ({made_for}), encode "
+                "the documents again with this cascade"
+            )
+        chunk = _CHUNK if self.budget.due is not None else missing.size
+        for start in range(0, missing.size, chunk):
+            part = missing[start : start + chunk]
+            if not self.budget.allows(cost.estimate(part.size)):
+                return
+            begun = clock()
+            encoded = tokenizer.encode_many([with_prefix(texts[index], prefix) for index in part.tolist()])
+            cost.observe(part.size, clock() - begun)
+            _append(known, part, encoded)
+
+
+def _append(known: _Tokens, candidates: Int64, texts: Ragged) -> None:
+    known.row_of[candidates] = np.arange(len(known.texts), len(known.texts) + len(texts))
+    if len(known.texts):
+        texts = Ragged(
+            np.concatenate([known.texts.ids, texts.ids]),
+            np.concatenate([known.texts.cu_seqlens, known.texts.cu_seqlens[-1] + texts.cu_seqlens[1:]]),
+        )
+    known.texts = texts

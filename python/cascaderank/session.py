@@ -1,0 +1,266 @@
+"""The only module that imports ``onnxruntime``: a model file in, arrays in, arrays out. No text, no scores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from cascaderank.errors import ModelError, ProviderError
+from cascaderank.model import ModelSpec
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_TERMINATED = "terminate flag"  # in ONNX Runtime's message when RunOptions.terminate was set
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """``provider`` is ``cpu``, ``cuda`` or ``auto``; ``threads`` work inside one run; ``spinning`` lets idle ones burn
+    their core for lower latency."""
+
+    provider: str = "auto"
+    device: int = 0
+    threads: int = 1
+    spinning: bool = False
+
+
+class Cancelled(Exception):
+    """A run was ended by ``Cancellation.cancel``; schedulers catch it, callers never see it."""
+
+
+class Cancellation:
+    """One request's switch: ``cancel`` ends runs in progress between two graph nodes and refuses new ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[Any] = []
+        self.cancelled = False
+
+    def options(self) -> Any:
+        """Run options for one worker. Once terminated they are never used again: a new request has a new switch."""
+        options = onnxruntime.RunOptions()
+        with self._lock:
+            if self.cancelled:
+                options.terminate = True
+            self._running.append(options)
+        return options
+
+    def cancel(self) -> None:
+        with self._lock:
+            self.cancelled = True
+            for options in self._running:
+                options.terminate = True
+
+
+class Runner(Protocol):
+    """What a worker needs of a session: int64 ``[rows, width]`` tensors by role in, the float32 output back."""
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]: ...
+
+
+class Session:
+    """One ONNX Runtime session, checked against the manifest. Leased runners work side by side on a CPU.
+
+    Attributes: ``provider`` is what was really used, ``note`` says why when ``auto`` could not use CUDA, ``parallel``
+    whether runs may overlap.
+    """
+
+    def __init__(self, spec: ModelSpec, options: SessionOptions) -> None:
+        self.spec = spec
+        self.note = ""
+        self.provider = options.provider
+        if options.provider == "auto":
+            self.provider = "cuda" if _PROVIDERS["cuda"] in onnxruntime.get_available_providers() else "cpu"
+        try:
+            inner = _create(spec, options, self.provider)
+        except ProviderError as error:
+            if options.provider != "auto":
+                raise
+            self.provider, self.note = "cpu", f"auto chose the CPU: {error}"
+            inner = _create(spec, options, self.provider)
+        self._inner = inner
+        self._names = dict(spec.input.names)
+        self._output = spec.output.name
+        self.output_rank = _check_graph(spec, inner)
+        self.parallel = self.provider == "cpu"
+
+        self._bound = (
+            None
+            if self.parallel
+            else BoundRunner(inner, self._names, self._output, self.provider, options.device, spec)
+        )
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lease(self) -> Iterator[Runner]:
+        """A runner for one worker; on a device there is one, and its holder has it alone."""
+        if self._bound is None:
+            yield DirectRunner(self._inner, self._names, self._output)
+        else:
+            with self._lock:
+                yield self._bound
+
+
+class DirectRunner:
+    """Runs over NumPy views. On a CPU nothing is copied in, and binding each input costs more than it saves: 50-78 us
+    a run against 16-21 us for a three-input graph (bench/session_calls.py repeats it)."""
+
+    def __init__(self, inner: Any, names: Mapping[str, str], output: str) -> None:
+        self._inner = inner
+        self._names = names
+        self._output = [output]
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]:
+        feed = {name: tensors[role] for role, name in self._names.items()}
+        result: NDArray[np.float32] = _call(lambda: self._inner.run(self._output, feed, options)[0])
+        return result
+
+
+class BoundRunner:
+    """Runs over buffers that stay on the device, one set per bucket (a shape), allocated once and then reused.
+
+    Rows are rounded up to a power of two by repeating the first row, so that few buckets serve all micro-batches; their
+    scores are cut off. Works with any device ONNX Runtime can allocate on, the CPU included, which is how it is tested
+    where there is no GPU.
+    """
+
+    def __init__(
+        self, inner: Any, names: Mapping[str, str], output: str, device: str, device_id: int, spec: ModelSpec
+    ) -> None:
+        self._inner = inner
+        self._names = names
+        self._output = output
+        self._device = device
+        self._device_id = device_id
+        self._tail = (spec.output.columns,) if spec.kind == "cross_encoder" else (spec.output.dimension,)
+        self._per_token = spec.kind == "late_interaction" or (
+            spec.kind == "bi_encoder" and spec.output.pooling != "none"
+        )
+        self._buckets: dict[tuple[int, int], tuple[Any, dict[str, Any], Any]] = {}
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]:
+        rows, width = tensors["input_ids"].shape
+        bucket_rows = 1 << (rows - 1).bit_length()
+        binding, values, output = self._bucket(bucket_rows, width)
+        for role, value in values.items():
+            array = tensors[role]
+            if bucket_rows != rows:
+                array = np.concatenate([array, np.repeat(array[:1], bucket_rows - rows, axis=0)])
+            value.update_inplace(np.ascontiguousarray(array))
+        _call(lambda: self._inner.run_with_iobinding(binding, options))
+        result: NDArray[np.float32] = output.numpy()[:rows]
+        return result
+
+    def _bucket(self, rows: int, width: int) -> tuple[Any, dict[str, Any], Any]:
+        bucket = self._buckets.get((rows, width))
+        if bucket is None:
+            allocate = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+            shape = (rows, width, *self._tail) if self._per_token else (rows, *self._tail)
+            values = {role: allocate([rows, width], np.int64, self._device, self._device_id) for role in self._names}
+            output = allocate(list(shape), np.float32, self._device, self._device_id)
+            binding = self._inner.io_binding()
+            for role, name in self._names.items():
+                binding.bind_ortvalue_input(name, values[role])
+            binding.bind_ortvalue_output(self._output, output)
+            bucket = self._buckets[rows, width] = (binding, values, output)
+        return bucket
+
+
+def _call(run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except Exception as error:
+        if _TERMINATED in str(error):
+            raise Cancelled from None
+        raise
+
+
+def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
+    wanted = _PROVIDERS[provider]
+    available = onnxruntime.get_available_providers()
+    if wanted not in available:
+        raise ProviderError(
+            f"model {spec.name!r}: provider {provider!r} was asked for, but this ONNX Runtime has only "
+            f"{', '.join(available)}; pip install 'cascaderank[gpu]' in place of [cpu], or set provider = 'cpu'"
+        )
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 4  # errors come back as exceptions; the library is silent
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
+    providers: list[Any] = [wanted]
+    if provider == "cuda":
+        # Listing CUDA proves nothing: creation falls back to the CPU when its libraries do not load. A node that CUDA
+        # does not take is an error here. TF32 off: a score must equal the CPU's.
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        providers = [(wanted, {"device_id": str(options.device), "use_tf32": "0"})]
+        preload = getattr(onnxruntime, "preload_dlls", None)
+        if preload is not None:
+            preload()
+    try:
+        inner = onnxruntime.InferenceSession(_model_bytes_or_path(spec), settings, providers=providers)
+    except Exception as error:
+        if provider == "cuda":
+            raise ProviderError(f"model {spec.name!r}: CUDA cannot be used: {_first_line(error)}") from error
+        raise ModelError(
+            f"{spec.model_file}: ONNX Runtime {onnxruntime.__version__} cannot load it: {_first_line(error)}; "
+            f"files beside model.onnx must be listed under [files]; re-export or copy the whole folder"
+        ) from error
+    inner.disable_fallback()
+    used = inner.get_providers()
+    if used[0] != wanted:
+        raise ProviderError(f"model {spec.name!r}: asked for {wanted}, ONNX Runtime used {used[0]}; see its log")
+    return inner
+
+
+def _model_bytes_or_path(spec: ModelSpec) -> bytes | str:
+    """Bytes when the graph stands alone, so that external data the manifest does not list cannot be read unseen."""
+    others = set(spec.files) - {"model.onnx", "tokenizer.json"}
+    return str(spec.model_file) if others else spec.model_file.read_bytes()
+
+
+def _check_graph(spec: ModelSpec, inner: Any) -> int:
+    """Compare the graph's inputs and output with the manifest; returns the output's rank."""
+    where = spec.model_file
+    inputs = {item.name: item for item in inner.get_inputs()}
+    expected = set(spec.input.names.values())
+    if set(inputs) != expected:
+        raise ModelError(
+            f"{where}: graph inputs are {sorted(inputs)}, the manifest names {sorted(expected)}; "
+            "correct [input.names] or re-export"
+        )
+    for item in inputs.values():
+        if item.type != "tensor(int64)" or len(item.shape) != 2:
+            raise ModelError(
+                f"{where}: input {item.name!r} is {item.type} of rank {len(item.shape)}, expected tensor(int64) "
+                "[batch, length]; re-export"
+            )
+    outputs = {item.name: item for item in inner.get_outputs()}
+    output = outputs.get(spec.output.name)
+    if output is None:
+        raise ModelError(f"{where}: no output {spec.output.name!r}; the graph has {sorted(outputs)}")
+    if output.type != "tensor(float)":
+        raise ModelError(f"{where}: output {output.name!r} is {output.type}, expected tensor(float); re-export")
+    if spec.kind == "cross_encoder":
+        ranks, size, meaning = (2,), spec.output.columns, "[batch, columns]"
+    elif spec.kind == "bi_encoder" and spec.output.pooling == "none":
+        ranks, size, meaning = (2,), spec.output.dimension, "[batch, dimension]"
+    else:
+        ranks, size, meaning = (3,), spec.output.dimension, "[batch, length, dimension]"
+    last = output.shape[-1] if output.shape else None
+    if len(output.shape) not in ranks or (isinstance(last, int) and last != size):
+        raise ModelError(
+            f"{where}: output {output.name!r} has shape {output.shape}, expected {meaning} with a last dimension of "
+            f"{size}"
+        )
+    return len(output.shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,190 @@
+"""What every kind of scorer shares: a model folder made ready, its plan, and one stage's counts and times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.config import Stage
+from cascaderank.errors import InputError, ModelError
+from cascaderank.kernels import DOCUMENT, QUERY, Int64, Plan, PlanRule, Ragged, Template, pack, plan
+from cascaderank.model import ModelSpec
+from cascaderank.request import Request
+from cascaderank.schedule import Cost, Workers, clock
+from cascaderank.session import Runner, Session
+from cascaderank.tokenizer import TextTokenizer
+
+Float32 = NDArray[np.float32]
+Keep = Callable[[int, dict[str, Int64], Float32], None]
+
+
+@dataclass(slots=True)
+class Counts:
+    """One stage's work in one request, added up; times in seconds."""
+
+    tokens: int = 0
+    tensor_tokens: int = 0
+    micro_batches: int = 0
+    truncated_texts: int = 0
+    truncated_tokens: int = 0
+    truncated_query_tokens: int = 0
+    tokenize_s: float = 0.0
+    encode_s: float = 0.0
+    pack_s: float = 0.0
+    run_s: float = 0.0
+    model_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a stage made of the candidates alive: ``positions`` int64 ``[m]`` (places in ``alive``) and ``outputs``
+    float32 ``[m * columns]``, fewer than alive when the deadline came first."""
+
+    positions: Int64
+    outputs: Float32
+    columns: int
+
+
+class Scorer(Protocol):
+    """One module per kind of scorer implements this; the cascade knows no more of a stage."""
+
+    part: ModelPart
+
+    def check_query(self, request: Request) -> None: ...
+
+    def score(self, request: Request, alive: Int64, counts: Counts) -> Scored: ...
+
+
+@dataclass(slots=True)
+class ModelPart:
+    """A model folder ready to run in one stage: session, tokenizer, workers and the limits of its micro-batches."""
+
+    spec: ModelSpec
+    session: Session
+    tokenizer: TextTokenizer
+    workers: Workers
+    rule: PlanRule
+    cost: Cost = field(default_factory=Cost)
+    tokenize_cost: Cost = field(default_factory=Cost)
+
+    def template(self, entries: tuple[str, ...]) -> Template:
+        """Resolve a manifest template to ids."""
+        spec = self.spec
+        texts = {"$query": QUERY, "$document": DOCUMENT, "$text": DOCUMENT}
+        parts = [texts[entry] if entry in texts else self.tokenizer.token_id(entry) for entry in entries]
+        pad = self.tokenizer.token_id(spec.input.pad_token)
+        return Template(parts, list(spec.input.segments), pad, spec.input.position_offset, spec.max_length)
+
+    def fit_query(self, query: Int64, room: int, request: Request, counts: Counts) -> Int64:
+        """Refuse a query of more than ``room`` tokens, or cut it where the cascade allows that by name."""
+        if len(query) <= room:
+            return query
+        if not request.truncate_query:
+            raise InputError(
+                f"query: {len(query)} tokens, but stage {self.spec.name!r} takes at most {room} (max_length "
+                f"{self.spec.max_length}); shorten it, or set truncate_query = true in [cascade]"
+            )
+        counts.truncated_query_tokens += len(query) - room
+        return query[:room]
+
+    def query_room(self, form: Template) -> int:
+        """Tokens a query may have: the window less special tokens and, in a pair, one document token."""
+        special = sum(1 for part in form.parts if part >= 0)
+        texts = len(form.parts) - special
+        return form.max_length - special - (texts - 1)
+
+    def plan(self, texts: Ragged, rows: Int64, query: Int64, form: Template, request: Request, counts: Counts) -> Plan:
+        begun = clock()
+        rule = self.rule
+        if request.budget.due is not None:
+            # Best first: rows are sorted by length only inside windows of one micro-batch.
+            rule = PlanRule(rule.token_budget, rule.max_rows, rule.max_rows, rule.width_multiple)
+        made = plan(texts, rows, len(query), form, rule)
+        counts.truncated_texts += made.truncated_texts
+        counts.truncated_tokens += made.truncated_tokens
+        counts.pack_s += clock() - begun
+        return made
+
+    def execute(
+        self,
+        made: Plan,
+        query: Int64,
+        texts: Ragged,
+        rows: Int64,
+        form: Template,
+        request: Request,
+        counts: Counts,
+        keep: Keep,
+        unattended: int = 0,
+    ) -> list[int]:
+        """Fill the tensors of a plan, run its micro-batches, hand each output to ``keep(batch, tensors, output)``.
+
+        ``unattended`` hides that many tokens at the end of a single-row plan from attention (query expansion). Returns
+        the micro-batches that were completed.
+        """
+        begun = clock()
+        tensors = {role: np.empty(made.tokens, np.int64) for role in self.spec.input.names}
+        pack(made, query, texts, rows, form, tensors)
+        if unattended and "attention_mask" in tensors:
+            tensors["attention_mask"][-unattended:] = 0
+        counts.pack_s += clock() - begun
+        bounds, widths, offsets = made.bounds, made.widths, made.offsets
+        flat = list(tensors.items())
+
+        def run_one(batch: int, runner: Runner, options: Any) -> None:
+            start, stop = offsets[batch], offsets[batch + 1]
+            shape = (bounds[batch + 1] - bounds[batch], widths[batch])
+            views = {role: buffer[start:stop].reshape(shape) for role, buffer in flat}
+            keep(batch, views, runner.run(views, options))
+
+        sizes = [offsets[batch + 1] - offsets[batch] for batch in range(len(made))]
+        log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget)
+        counts.run_s += log.wall_s
+        counts.model_s += log.model_s
+        counts.micro_batches += len(log.done)
+        if len(log.done) == len(made):
+            counts.tokens += made.used_tokens
+            counts.tensor_tokens += made.tokens
+        else:
+            for batch in log.done:
+                held = made.order[bounds[batch] : bounds[batch + 1]]
+                counts.tokens += int(made.lengths[held].sum())
+                counts.tensor_tokens += sizes[batch]
+        return log.done
+
+    def positions(self, made: Plan, done: list[int]) -> Int64:
+        """Positions of the rows in the completed micro-batches, in the plan's order."""
+        if len(done) == len(made):
+            return made.order
+        parts = [made.order[made.bounds[batch] : made.bounds[batch + 1]] for batch in done]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def plan_rule(stage: Stage, spec: ModelSpec, session: Session) -> PlanRule:
+    """Limits of a micro-batch, from what was measured (DESIGN: where the time goes).
+
+    On a CPU one row per run: nothing is padded, activations stay in the cache, any run can be the last before a
+    deadline, and a dynamically quantised model cannot let a neighbour move a score. On a device rows share a run up to
+    16384 tokens, widths rounded up to 32 so that buffers are reused; a model that is not batch-invariant still goes
+    alone.
+    """
+    alone = session.provider == "cpu" or not spec.batch_invariant
+    return PlanRule(
+        token_budget=stage.token_budget or 16_384,
+        max_rows=stage.max_rows or (1 if alone and stage.token_budget is None else 128),
+        window=1 << 40,
+        width_multiple=1 if session.provider == "cpu" else 32,
+    )
+
+
+def check_precision(stage: Stage, spec: ModelSpec) -> None:
+    if stage.precision is not None and stage.precision != spec.precision:
+        raise ModelError(
+            f"stage {spec.name!r}: precision {stage.precision!r} was asked for, {spec.folder} holds {spec.precision}; "
+            "point model at a folder of that precision (cascaderank export --precision)"
+        )

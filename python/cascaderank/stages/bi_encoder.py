@@ -1,0 +1,113 @@
+"""Bi-encoder stage: one vector per text, scored by dot products; document vectors come from the store if they can."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.errors import StoreError
+from cascaderank.kernels import Int64, Ragged, Template, dot_rows, normalize_rows, pool_embeddings
+from cascaderank.request import Request
+from cascaderank.schedule import clock
+from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+
+_NO_QUERY = np.empty(0, np.int64)
+
+
+class BiEncoder:
+    def __init__(self, part: ModelPart) -> None:
+        self.part = part
+        self._query_form = part.template(part.spec.input.query)
+        self.document_form = part.template(part.spec.input.document)
+        self._room = part.query_room(self._query_form)
+
+    def _query(self, request: Request, counts: Counts) -> Int64:
+        part = self.part
+        tokens = request.query_tokens(part.tokenizer, part.spec.input.query_prefix)
+        return part.fit_query(tokens, self._room, request, counts)
+
+    def check_query(self, request: Request) -> None:
+        self._query(request, Counts())
+
+    def encode(
+        self, texts: Ragged, rows: Int64, form: Template, request: Request, counts: Counts
+    ) -> tuple[Float32, Int64]:
+        """Vectors of the named texts, float32 ``[len(rows), dimension]``, and the positions that were reached before
+        the deadline (all without one)."""
+        part, output = self.part, self.part.spec.output
+        made = part.plan(texts, rows, _NO_QUERY, form, request, counts)
+        vectors: Float32 = np.empty((len(rows), output.dimension), np.float32)
+        bounds = made.bounds
+
+        def keep(batch: int, tensors: dict[str, Int64], hidden: NDArray[np.float32]) -> None:
+            target = vectors[bounds[batch] : bounds[batch + 1]]
+            if output.pooling == "none":
+                target[:] = hidden
+                if output.normalize:
+                    normalize_rows(target)
+            else:
+                mask = tensors.get("attention_mask")
+                mask = np.ones(hidden.shape[:2], np.int64) if mask is None else mask
+                pool_embeddings(hidden, mask, output.pooling, output.normalize, target)
+
+        done = part.execute(made, _NO_QUERY, texts, rows, form, request, counts, keep)
+        positions = part.positions(made, done)
+        ordered: Float32 = np.empty_like(vectors)
+        ordered[made.order] = vectors
+        return ordered, positions
+
+    def score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
+        begun = clock()
+        query = self._query(request, counts)
+        counts.tokenize_s += clock() - begun
+        cu_seqlens = np.array([0, len(query)], np.int64)
+        vector, reached = self.encode(
+            Ragged(query, cu_seqlens), np.zeros(1, np.int64), self._query_form, request, counts
+        )
+        if not reached.size:
+            return Scored(_NO_QUERY, np.empty(0, np.float32), 1)
+        scores: Float32 = np.empty(len(alive), np.float32)
+        known, missing = self._split(request, alive)
+        if known.size and request.store is not None and request.store_rows is not None:
+            matrix = request.store.vectors[self.part.spec.digest]
+            scores[known] = dot_rows(vector[0], matrix, request.store_rows[alive[known]])
+        if missing.size:
+            found = self._score_texts(request, vector[0], alive, missing, scores, counts)
+            known = np.sort(np.concatenate([known, found]))
+        return Scored(known, scores[known], 1)
+
+    def _split(self, request: Request, alive: Int64) -> tuple[Int64, Int64]:
+        """Positions with a stored vector, and without."""
+        everything = np.arange(len(alive))
+        store = request.store
+        if store is None or request.store_rows is None or self.part.spec.digest not in store.vectors:
+            if store is not None and not request.candidates.texts:
+                raise StoreError(
+                    f"store: no vectors of model {self.part.spec.name!r} ({self.part.spec.digest[:12]}); it has "
+                    f"{sorted(store.models.values())}; encode the documents again with this cascade"
+                )
+            return everything[:0], everything
+        stored = request.store_rows[alive] >= 0
+        return everything[stored], everything[~stored]
+
+    def _score_texts(
+        self, request: Request, vector: Float32, alive: Int64, missing: Int64, scores: Float32, counts: Counts
+    ) -> Int64:
+        part = self.part
+        begun = clock()
+        texts, rows = request.document_tokens(
+            part.tokenizer, part.spec.input.document_prefix, alive[missing], part.tokenize_cost
+        )
+        missing, rows = missing[rows >= 0], rows[rows >= 0]
+        tokenized = clock()
+        counts.tokenize_s += tokenized - begun
+        vectors, reached = self.encode(texts, rows, self.document_form, request, counts)
+        found = missing[reached]
+        scores[found] = dot_rows(vector, vectors, reached)
+        seconds = clock() - tokenized
+        counts.encode_s += seconds
+        counts.notes.append(
+            f"encoded {len(found)} documents without stored vectors in {seconds * 1e3:.0f} ms; "
+            "Cascade.encode() ahead of time saves that"
+        )
+        return found

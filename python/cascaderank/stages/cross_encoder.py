@@ -1,0 +1,51 @@
+"""Cross-encoder stage: query and document in one row, one logit per pair."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.kernels import Int64
+from cascaderank.request import Request
+from cascaderank.schedule import clock
+from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+
+
+class CrossEncoder:
+    def __init__(self, part: ModelPart) -> None:
+        self.part = part
+        self._form = part.template(part.spec.input.pair)
+        self._room = part.query_room(self._form)
+
+    def _query(self, request: Request, counts: Counts) -> Int64:
+        part = self.part
+        tokens = request.query_tokens(part.tokenizer, part.spec.input.query_prefix)
+        # A query that is cut keeps at most three quarters of the window, as BAAI's and mixedbread's rerankers do.
+        room = self._room if len(tokens) <= self._room else min(self._room, part.spec.max_length * 3 // 4)
+        return part.fit_query(tokens, room if request.truncate_query else self._room, request, counts)
+
+    def check_query(self, request: Request) -> None:
+        self._query(request, Counts())
+
+    def score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
+        part, columns = self.part, self.part.spec.output.columns
+        begun = clock()
+        query = self._query(request, counts)
+        texts, rows = request.document_tokens(
+            part.tokenizer, part.spec.input.document_prefix, alive, part.tokenize_cost
+        )
+        held = np.flatnonzero(rows >= 0)
+        rows = rows[held]
+        counts.tokenize_s += clock() - begun
+        made = part.plan(texts, rows, query, self._form, request, counts)
+        outputs: Float32 = np.empty((len(rows), columns), np.float32)
+        bounds = made.bounds
+
+        def keep(batch: int, _: dict[str, Int64], output: NDArray[np.float32]) -> None:
+            outputs[bounds[batch] : bounds[batch + 1]] = output
+
+        done = part.execute(made, query, texts, rows, self._form, request, counts, keep)
+        if len(done) != len(made):
+            parts = [outputs[bounds[batch] : bounds[batch + 1]] for batch in done]
+            outputs = np.concatenate(parts) if parts else outputs[:0]
+        return Scored(held[part.positions(made, done)], outputs.reshape(-1), columns)
