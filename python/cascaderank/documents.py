@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,23 +80,35 @@ def read_documents(documents: Sequence[object], scores: Sequence[float] | None, 
     check_count(len(documents), limit)
     if not documents:
         return Candidates(0, (), (), read_scores(scores, 0))
-    first = documents[0]
-    if isinstance(first, str):
-        texts = [check_text(text, f"documents[{index}]") for index, text in enumerate(documents)]
+    if isinstance(documents[0], str):
+        texts = [text if _plain(text) else check_text(text, f"documents[{i}]") for i, text in enumerate(documents)]
         return Candidates(len(texts), texts, (), read_scores(scores, len(texts)))
-    items = [_item(document, index) for index, document in enumerate(documents)]
-    ids = [item.id for item in items]
+    return _read_columns(documents, scores)
+
+
+def _read_columns(documents: Sequence[object], scores: Sequence[float] | None) -> Candidates:
+    """Dicts or ``Document`` objects as columns. A thousand of them come with every request, so messages are built only
+    for what is wrong."""
+    ids: list[str] = []
+    texts: list[str] = []
+    own: list[float | None] = []
+    for index, document in enumerate(documents):
+        identifier, text, score = _fields(document, index)
+        if type(identifier) is not str or not _plain(text) or not (score is None or type(score) is float):
+            identifier, text, score = _check_fields(identifier, text, score, index)
+        ids.append(identifier)
+        texts.append(text)
+        own.append(score)
     check_ids(ids)
-    own = [item.score for item in items]
     if scores is None and any(score is not None for score in own):
-        missing = next((index for index, score in enumerate(own) if score is None), None)
-        if missing is not None:
+        if None in own:
+            index = own.index(None)
             raise InputError(
-                f"documents[{missing}] (id {ids[missing]!r}): no first-pass score, but other documents have one; "
+                f"documents[{index}] (id {ids[index]!r}): no first-pass score, but other documents have one; "
                 "give all of them a score or none"
             )
-        scores = [score for score in own if score is not None]
-    return Candidates(len(ids), [item.text for item in items], ids, read_scores(scores, len(ids)))
+        return Candidates(len(ids), texts, ids, read_scores(own, len(ids)))
+    return Candidates(len(ids), texts, ids, read_scores(scores, len(ids)))
 
 
 def read_ids(ids: Sequence[str], scores: Sequence[float] | None, limit: int) -> Candidates:
@@ -132,7 +144,7 @@ def check_ids(ids: Sequence[str]) -> None:
         seen[value] = index
 
 
-def read_scores(scores: Sequence[float] | None, count: int) -> NDArray[np.float32] | None:
+def read_scores(scores: Sequence[float | None] | None, count: int) -> NDArray[np.float32] | None:
     """First-pass scores as float32 ``[count]``; refuses a wrong length and values that are not finite."""
     if scores is None:
         return None
@@ -148,25 +160,32 @@ def read_scores(scores: Sequence[float] | None, count: int) -> NDArray[np.float3
     return values
 
 
-def _item(document: object, index: int) -> Document:
-    where = f"documents[{index}]"
+def _plain(text: object) -> TypeGuard[str]:
+    """A string that certainly has an UTF-8 form; reading one flag, where checking would encode the text."""
+    return type(text) is str and text.isascii()
+
+
+def _fields(document: object, index: int) -> tuple[Any, Any, Any]:
+    if type(document) is Document:
+        return document.id, document.text, document.score
     if isinstance(document, Mapping):
         if "text" not in document:
-            raise InputError(f"{where}: no 'text'; has {sorted(map(str, document))}, expected id, text and score")
-        identifier = document.get("id", str(index))
-        text, score = document["text"], document.get("score")
-    elif isinstance(document, Document):
-        identifier, text, score = document.id, document.text, document.score
-    else:
-        raise InputError(
-            f"{where}: expected a dict with 'text' or a Document like the first one, got {type(document).__name__}"
-        )
-    if not isinstance(identifier, str):
-        raise InputError(f"{where}: id must be a string, got {type(identifier).__name__}; use str(id)")
-    if score is not None and (isinstance(score, bool) or not isinstance(score, (int, float, np.floating, np.integer))):
-        raise InputError(f"{where} (id {identifier!r}): score must be a number, got {type(score).__name__}")
-    if score is not None and not math.isfinite(score):
-        raise InputError(f"{where} (id {identifier!r}): score {score} is not finite")
-    return Document(
-        identifier, check_text(text, f"{where} (id {identifier!r})"), None if score is None else float(score)
+            raise InputError(
+                f"documents[{index}]: no 'text'; has {sorted(map(str, document))}, expected id, text and score"
+            )
+        return document.get("id", str(index)), document["text"], document.get("score")
+    raise InputError(
+        f"documents[{index}]: expected a dict with 'text' or a Document like the first one, got "
+        f"{type(document).__name__}"
     )
+
+
+def _check_fields(identifier: object, text: object, score: object, index: int) -> tuple[str, str, float | None]:
+    if not isinstance(identifier, str):
+        raise InputError(f"documents[{index}]: id must be a string, got {type(identifier).__name__}; use str(id)")
+    where = f"documents[{index}] (id {identifier!r})"
+    if score is None:
+        return identifier, check_text(text, where), None
+    if isinstance(score, bool) or not isinstance(score, (int, float, np.floating, np.integer)):
+        raise InputError(f"{where}: score must be a number, got {type(score).__name__}")
+    return identifier, check_text(text, where), float(score)

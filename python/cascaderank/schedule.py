@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from cascaderank.errors import CascadeError
 from cascaderank.session import Cancellation, Cancelled, Runner, Session
 
 clock = time.perf_counter
@@ -86,8 +87,13 @@ class Workers:
         job = _Job(session, tokens, run_one, cost, budget)
         lanes = min(self.size if session.parallel else 1, len(tokens))
         started = clock()
-        futures = [self._executor.submit(job.work) for _ in range(lanes)]
+        try:
+            futures = [self._executor.submit(job.work) for _ in range(lanes)]
+        except RuntimeError:
+            raise CascadeError("this cascade was closed; make a new one") from None
         for future in self._await(futures, budget):
+            if future.cancelled():
+                raise CascadeError("this cascade was closed while a request was under way")
             future.result()
         return RunLog(sorted(job.done), job.model_s / max(lanes, 1), clock() - started)
 

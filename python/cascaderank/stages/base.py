@@ -131,7 +131,8 @@ class ModelPart:
         tensors = {role: np.empty(made.tokens, np.int64) for role in self.spec.input.names}
         pack(made, query, texts, rows, form, tensors)
         if unattended and "attention_mask" in tensors:
-            tensors["attention_mask"][-unattended:] = 0
+            end = int(made.lengths[0])
+            tensors["attention_mask"][end - unattended : end] = 0
         counts.pack_s += clock() - begun
         bounds, widths, offsets = made.bounds, made.widths, made.offsets
         flat = list(tensors.items())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.errors import StoreError
-from cascaderank.kernels import Int64, Ragged, gather_tokens, maxsim, normalize_rows, plan
+from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim, normalize_rows, plan
 from cascaderank.request import Request
 from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
@@ -46,7 +46,7 @@ class LateInteraction:
             special = output.query_length - self._room
             expansion = np.full(output.query_length - special - len(query), self._mask_id, np.int64)
         # Expansion tokens follow the template's tail, so they are packed as part of a template of their own.
-        form = type(self._query_form)(
+        form = Template(
             [*self._query_form.parts, *expansion.tolist()],
             [*self._query_form.segments, *([0] * len(expansion) if self._query_form.segments else [])],
             self._query_form.pad,
