@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cascaderank.config import CascadeConfig, Stage, check_deadline, read_config
 from cascaderank.documents import Candidates, check_query, read_documents, read_ids
@@ -27,6 +28,7 @@ from cascaderank.store import Store
 
 _T = TypeVar("_T")
 Documents = Sequence[object]
+Scores = Sequence[float] | NDArray[np.floating[Any]]
 _REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; more wait in line
 _FINISH_S = 0.001  # what building the ranking costs at most, kept free before a deadline
 
@@ -119,7 +121,7 @@ class Cascade:
         documents: Documents | None = None,
         *,
         ids: Sequence[str] | None = None,
-        scores: Sequence[float] | None = None,
+        scores: Scores | None = None,
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
@@ -138,7 +140,7 @@ class Cascade:
         documents: Documents | None = None,
         *,
         ids: Sequence[str] | None = None,
-        scores: Sequence[float] | None = None,
+        scores: Scores | None = None,
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
@@ -158,7 +160,7 @@ class Cascade:
         documents: Sequence[Documents] | None = None,
         *,
         ids: Sequence[Sequence[str]] | None = None,
-        scores: Sequence[Sequence[float]] | None = None,
+        scores: Sequence[Scores] | None = None,
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
@@ -249,7 +251,7 @@ class Cascade:
         query: str,
         documents: Documents | None,
         ids: Sequence[str] | None,
-        scores: Sequence[float] | None,
+        scores: Scores | None,
         store: Store | None,
         top_n: int | None,
         budget: Budget,
@@ -270,7 +272,7 @@ class Cascade:
         self,
         documents: Documents | None,
         ids: Sequence[str] | None,
-        scores: Sequence[float] | None,
+        scores: Scores | None,
         store: Store | None,
     ) -> Candidates:
         limit = self.config.max_candidates

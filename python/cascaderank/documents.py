@@ -67,7 +67,9 @@ def check_query(query: object) -> str:
     return text
 
 
-def read_documents(documents: Sequence[object], scores: Sequence[float] | None, limit: int) -> Candidates:
+def read_documents(
+    documents: Sequence[object], scores: Sequence[float] | NDArray[np.floating[Any]] | None, limit: int
+) -> Candidates:
     """Turn strings, dicts with ``id``/``text``/``score`` or ``Document`` objects into ``Candidates``.
 
     The first document decides the form; mixing forms is refused. Raises ``InputError`` naming the index.
@@ -86,7 +88,9 @@ def read_documents(documents: Sequence[object], scores: Sequence[float] | None, 
     return _read_columns(documents, scores)
 
 
-def _read_columns(documents: Sequence[object], scores: Sequence[float] | None) -> Candidates:
+def _read_columns(
+    documents: Sequence[object], scores: Sequence[float] | NDArray[np.floating[Any]] | None
+) -> Candidates:
     """Dicts or ``Document`` objects as columns. A thousand of them come with every request, so messages are built only
     for what is wrong."""
     ids: list[str] = []
@@ -111,7 +115,7 @@ def _read_columns(documents: Sequence[object], scores: Sequence[float] | None) -
     return Candidates(len(ids), texts, ids, read_scores(scores, len(ids)))
 
 
-def read_ids(ids: Sequence[str], scores: Sequence[float] | None, limit: int) -> Candidates:
+def read_ids(ids: Sequence[str], scores: Sequence[float] | NDArray[np.floating[Any]] | None, limit: int) -> Candidates:
     """Candidates named by ids of a store; their tokens and vectors come from there, so no text is needed."""
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
         raise InputError(f"ids: expected a list of strings, got {type(ids).__name__}")
@@ -144,7 +148,9 @@ def check_ids(ids: Sequence[str]) -> None:
         seen[value] = index
 
 
-def read_scores(scores: Sequence[float | None] | None, count: int) -> NDArray[np.float32] | None:
+def read_scores(
+    scores: Sequence[float | None] | NDArray[np.floating[Any]] | None, count: int
+) -> NDArray[np.float32] | None:
     """First-pass scores as float32 ``[count]``; refuses a wrong length and values that are not finite."""
     if scores is None:
         return None
