@@ -1,0 +1,101 @@
+"""A model folder run by the engine itself: its tokenizer, packing, session and stage, without a cascade around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.config import Stage
+from cascaderank.documents import check_query, read_documents
+from cascaderank.errors import InputError
+from cascaderank.export.pairs import Pair
+from cascaderank.kernels import Int64
+from cascaderank.model import ModelSpec
+from cascaderank.request import Request, with_prefix
+from cascaderank.schedule import Budget, Workers
+from cascaderank.stages import BiEncoder, Counts, Loader
+
+Float32 = NDArray[np.float32]
+
+_LIMIT = 1_000_000
+
+
+class Engine:
+    """Scores with one model folder on the CPU; ``max_rows`` rows share a micro-batch (1: every row alone).
+
+    Close it, or use it as a context manager. Raises what loading a stage raises.
+    """
+
+    def __init__(self, folder: Path, max_rows: int = 1, workers: int | None = None) -> None:
+        self._workers = Workers(workers)
+        try:
+            stage = Stage(model=folder, keep=1, provider="cpu", max_rows=max_rows, token_budget=1 << 20)
+            self._scorer = Loader(self._workers, None).load(stage)
+        except BaseException:
+            self._workers.close()
+            raise
+        self.spec: ModelSpec = self._scorer.part.spec
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._workers.close()
+
+    def count_tokens(self, text: str) -> int:
+        """A text's own tokens, without special ones."""
+        return len(self._scorer.part.tokenizer.encode(text))
+
+    def query_limit(self) -> int:
+        """Tokens a query of the parity pairs may have: what the engine takes, and no more than half of the window."""
+        part, spec = self._scorer.part, self.spec
+        if spec.kind == "cross_encoder":
+            room = part.query_room(part.template(spec.input.pair))
+        else:
+            room = (spec.output.query_length or spec.max_length) - (len(spec.input.query) - 1)
+        room -= self.count_tokens(spec.input.query_prefix)
+        return max(min(room, spec.max_length // 2), 1)
+
+    def rank_logits(self, query: str, documents: Sequence[str]) -> Float32:
+        """What the stage orders by, float32 ``[documents]``: a logit (of two columns the second minus the first), a
+        dot product, or MaxSim."""
+        scored = self._scorer.score(self._request(query, documents), np.arange(len(documents)), Counts())
+        columns = scored.outputs.reshape(-1, scored.columns)
+        logits = np.empty(len(documents), np.float32)
+        logits[scored.positions] = columns[:, 1] - columns[:, 0] if scored.columns == 2 else columns[:, 0]
+        return logits
+
+    def logits(self, pairs: Sequence[Pair]) -> Float32:
+        """``rank_logits`` of each pair, float32 ``[pairs]``; pairs of one query go as one request."""
+        places: dict[str, list[int]] = {}
+        for place, (query, _) in enumerate(pairs):
+            places.setdefault(query, []).append(place)
+        logits = np.empty(len(pairs), np.float32)
+        for query, group in places.items():
+            logits[group] = self.rank_logits(query, [pairs[place][1] for place in group])
+        return logits
+
+    def vectors(self, texts: Sequence[str], side: str) -> Float32:
+        """Bi-encoder: float32 ``[texts, dimension]``; ``side`` is "query" or "document"."""
+        scorer, part = self._scorer, self._scorer.part
+        if not isinstance(scorer, BiEncoder):
+            raise InputError(f"model {self.spec.name!r} is a {self.spec.kind}; vectors come from a bi_encoder")
+        form = self.spec.input
+        prefix, template = (form.query_prefix, form.query) if side == "query" else (form.document_prefix, form.document)
+        tokens = part.tokenizer.encode_many([with_prefix(text, prefix) for text in texts])
+        rows: Int64 = np.arange(len(texts))
+        vectors, _ = scorer.encode(tokens, rows, part.template(template), self._request("-", []), Counts())
+        return vectors
+
+    def _request(self, query: str, documents: Sequence[str]) -> Request:
+        return Request(check_query(query), read_documents(list(documents), None, _LIMIT), None, None, Budget())

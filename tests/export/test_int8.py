@@ -1,0 +1,106 @@
+"""int8: what is quantised, what the manifest says of it, and nDCG@10 where there is data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from cascaderank.errors import ModelError
+from cascaderank.export import export_model, quantize_graph
+from cascaderank.export.engine import Engine
+from cascaderank.model import load_spec
+from export import tiny_hf
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int8") / "source"
+    config, tokenizer = tiny_hf.bert(hidden_size=64, intermediate_size=128)
+    tiny_hf.save_cross_encoder(folder, config, tokenizer)
+    return folder
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """A labelled collection in the layout of BEIR, whose words are those of the tokenizer's corpus."""
+    folder = tmp_path / "mini"
+    (folder / "qrels").mkdir(parents=True)
+    documents = {f"d{number}": text for number, text in enumerate(tiny_hf.CORPUS[:7])}
+    queries = {"q0": "sort a dictionary", "q1": "quick brown fox", "q2": "water boils"}
+    for name, texts in (("corpus", documents), ("queries", queries)):
+        lines = [json.dumps({"_id": key, "title": "", "text": text}) for key, text in texts.items()]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    rows = ["query-id\tcorpus-id\tscore", "q0\td0\t1", "q1\td2\t2", "q2\td1\t1"]
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_the_manifest_says_what_int8_costs(source: Path, collection: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+    report = export_model(
+        source, tmp_path / "out", precision="int8", data=collection, progress=lambda *step: seen.append(step[2])
+    )
+
+    spec = load_spec(tmp_path / "out")
+    parity = spec.manifest["parity"]
+    assert (spec.precision, spec.batch_invariant) == ("int8", False)
+    assert spec.manifest["precision"]["method"] == "dynamic, per channel, MatMul"
+    assert report.int8 is not None
+    assert report.quality is not None
+    assert parity["max_abs_diff"] <= 1e-4  # of the fp32 graph it was made from
+    assert 0.5 < parity["int8_kendall_tau"] < 1.0
+    assert 1e-4 < parity["int8_max_abs_diff"] < 1.0
+    assert report.quality.queries == 3
+    assert parity["int8_ndcg10_loss"] == pytest.approx(parity["int8_ndcg10_fp32"] - parity["int8_ndcg10"], abs=2e-4)
+    assert parity["data"] == "mini dev, 3 queries, BM25 top 30"
+    assert "quantising" in seen
+    assert any("nDCG@10" in what for what in seen)
+
+
+def test_only_matrix_products_are_quantised(source: Path, tmp_path: Path) -> None:
+    export_model(source, tmp_path / "fp32")
+    graph = tmp_path / "fp32" / "model.onnx"
+    for embeddings in (False, True):
+        target = tmp_path / f"{embeddings}.onnx"
+        method = quantize_graph(graph, target, embeddings=embeddings)
+        model = onnx.load(target)
+        kinds = {node.op_type for node in model.graph.node}
+        assert "MatMulInteger" in kinds
+        assert ("Gather" in method) == embeddings
+        table = [tensor for tensor in model.graph.initializer if "word_embeddings" in tensor.name]
+        stored = {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in table if len(tensor.dims) == 2}
+        assert stored == ({"UINT8"} if embeddings else {"FLOAT"})
+
+
+def test_reduce_range_keeps_weights_in_seven_bits(source: Path, tmp_path: Path) -> None:
+    export_model(source, tmp_path / "fp32")
+    largest = {}
+    for reduce_range in (False, True):
+        target = tmp_path / f"{reduce_range}.onnx"
+        quantize_graph(tmp_path / "fp32" / "model.onnx", target, reduce_range=reduce_range)
+        arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(target).graph.initializer]
+        largest[reduce_range] = max(
+            abs(int(array.astype(int).max())) for array in arrays if array.dtype == "int8" and array.ndim == 2
+        )
+    assert largest == {False: 127, True: 64}
+
+
+def test_a_pair_alone_does_not_depend_on_its_neighbours(source: Path, tmp_path: Path) -> None:
+    """The default plan of an int8 folder runs every pair alone; the engine reads that from batch_invariant."""
+    export_model(source, tmp_path / "out", precision="int8")
+    pairs = [("sort a dictionary", text) for text in ("x", "the quick brown fox", "water " * 40)]
+    with Engine(tmp_path / "out") as engine:
+        together = engine.logits(pairs)
+        assert [engine.logits([pair])[0] for pair in pairs] == together.tolist()
+    # That is no luck: where rows do share a run, the quantised activations of the longest move the others.
+    with Engine(tmp_path / "out", max_rows=8) as engine:
+        assert np.abs(engine.logits(pairs) - together).max() > 1e-5
+
+
+def test_data_without_int8_is_refused(source: Path, collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="precision int8"):
+        export_model(source, tmp_path / "out", data=collection)
