@@ -1,7 +1,7 @@
 """The extension: kernels over NumPy arrays. int64 and float32, C-contiguous, exact dtype; nothing is converted.
 
-Errors: ValueError for the caller's mistake, RuntimeError for ours, NonFiniteScore (candidate, value) for a model's output
-that cannot be ordered. Outputs are written in place and never overlap inputs. The interpreter lock is released.
+Errors: ValueError for the caller's mistake, RuntimeError for ours, NonFiniteScore (candidate, value) for a model's
+output that cannot be ordered. Outputs are written in place and never overlap inputs. The interpreter lock is released.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ class Pool:
     def reset(self, size: int, first_scores: _Float32 | None, stages: int, fusion: Fusion) -> None: ...
     def alive(self) -> _Int64: ...
     def collect(self, stage: int, positions: _Int64, outputs: _Float32, columns: int) -> None: ...
-    def prune(
-        self, stage: int, keep: int, min_logit: float | None, margin: float | None
-    ) -> tuple[int, int, int]: ...
+    def prune(self, stage: int, keep: int, min_logit: float | None, margin: float | None) -> tuple[int, int, int]: ...
     def finish(self, count: int) -> tuple[_Int64, _Int64, _Float64, _Float32]: ...
 
 def sequence_lengths(

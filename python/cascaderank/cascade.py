@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -56,6 +59,14 @@ class Cascade:
     ) -> None:
         if isinstance(stages, CascadeConfig):
             config = stages
+            settings = (fusion, normalisation, rrf_k, weights, deadline_ms, workers, max_candidates, truncate_query)
+            if settings != ("last", "z-score", 60.0, None, None, None, 10_000, False):
+                raise ConfigError(
+                    "cascade: fusion, deadline_ms and the other settings belong in the CascadeConfig when one is "
+                    "given; dataclasses.replace(config, ...) changes one"
+                )
+        elif not isinstance(stages, Sequence):
+            raise ConfigError(f"cascade: stages is a {type(stages).__name__}, expected a list of Stage")
         else:
             unknown = sorted(set(weights or {}) - {"first"})
             if unknown:
@@ -78,6 +89,8 @@ class Cascade:
         self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
         self._pools: deque[Pool] = deque()
         self._closed = False
+        self._running = 0
+        self._idle = threading.Condition()
         try:
             self._flow = Flow(config, self._workers)
         except CascadeError:
@@ -200,10 +213,11 @@ class Cascade:
         models; save it with ``Store.save``.
         """
         self._check_open()
-        candidates = read_documents(documents, None, max(len(documents), 1))
+        candidates = read_documents(documents, None, sys.maxsize)
         if candidates.size and not candidates.ids:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
-        return encode_documents(self._flow.scorers, candidates, progress)
+        with self._under_way():
+            return encode_documents(self._flow.scorers, candidates, progress)
 
     def warm_up(self, runs: int = 2) -> None:
         """Run every stage on a small request, so that the first real one finds allocated memory and known costs."""
@@ -215,7 +229,9 @@ class Cascade:
 
     def close(self) -> None:
         """Wait for requests in progress and release threads and sessions. Ranking afterwards is an error."""
-        self._closed = True
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: self._running == 0)
         self._requests.shutdown(wait=True, cancel_futures=True)
         self._workers.close()
 
@@ -243,6 +259,8 @@ class Cascade:
         return Budget() if deadline_ms is None else Budget(clock() + deadline_ms / 1e3 - _FINISH_S)
 
     def _request(self, query: str, candidates: Candidates, store: Store | None, budget: Budget) -> Request:
+        if store is not None and not isinstance(store, Store):
+            raise InputError(f"store: expected a Store, got {type(store).__name__}; Store.load(path) reads a file")
         rows = None if store is None else store.rows(candidates)
         return Request(query, candidates, store, rows, budget, self.config.truncate_query)
 
@@ -262,11 +280,28 @@ class Cascade:
             raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)
-        pool = self._pools.pop() if self._pools else Pool()
+        with self._under_way():
+            try:
+                pool = self._pools.pop()  # not `if self._pools`: another thread may take the last one in between
+            except IndexError:
+                pool = Pool()
+            try:
+                return self._flow.run(pool, request, top_n, started)
+            finally:
+                self._pools.append(pool)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """A request that ``close`` waits for, whichever thread it runs in."""
+        with self._idle:
+            self._check_open()
+            self._running += 1
         try:
-            return self._flow.run(pool, request, top_n, started)
+            yield
         finally:
-            self._pools.append(pool)
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
     def _candidates(
         self,

@@ -65,6 +65,9 @@ class Stage:
         _choice(where, "provider", self.provider, PROVIDERS)
         if self.precision is not None:
             _choice(where, "precision", self.precision, PRECISIONS)
+        if self.name is not None and (not isinstance(self.name, str) or not self.name):
+            raise ConfigError(f"{where}: name is {self.name!r}, expected a string")
+        _flag(where, "spinning", self.spinning)
         _number(where, "weight", self.weight, 0.0)
         if self.min_score is not None:
             _number(where, "min_score", self.min_score, -math.inf)
@@ -115,6 +118,7 @@ class CascadeConfig:
         if self.workers is not None:
             _integer("cascade", "workers", self.workers, 1)
         _integer("cascade", "max_candidates", self.max_candidates, 1)
+        _flag("cascade", "truncate_query", self.truncate_query)
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
             raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
 
@@ -194,6 +198,11 @@ def _number(where: str, key: str, value: object, minimum: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < minimum:
         limit = "a finite number" if minimum == -math.inf else f"a finite number of at least {minimum:g}"
         raise ConfigError(f"{where}: {key} is {value!r}, expected {limit}")
+
+
+def _flag(where: str, key: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where}: {key} is {value!r}, expected true or false")
 
 
 def _choice(where: str, key: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -155,7 +155,8 @@ def read_scores(
     if scores is None:
         return None
     try:
-        values = np.ascontiguousarray(scores, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, refused below
+            values = np.ascontiguousarray(scores, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"scores: expected numbers, larger is better ({error})") from None
     if values.shape != (count,):

@@ -68,9 +68,10 @@ def read_input(reader: Reader, kind: str) -> Input:
     else:
         query = _template(reader, "query", ("$text",))
         document = _template(reader, "document", ("$text",))
-    segments = tuple(reader.table.get("segments", ()))
-    if any(isinstance(item, bool) or not isinstance(item, int) or item < 0 for item in segments):
-        raise ModelError(f"{reader.where}: segments is {list(segments)!r}, expected a list of segment ids")
+    given = reader.table.get("segments", [])
+    if not isinstance(given, list) or any(type(item) is not int or item < 0 for item in given):
+        raise ModelError(f"{reader.where}: segments is {given!r}, expected a list of segment ids")
+    segments = tuple(given)
     if bool(segments) != ("token_type_ids" in names):
         raise ModelError(
             f"{reader.where}: segments and names.token_type_ids go together; the graph either has that input or not"

@@ -104,14 +104,13 @@ def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSp
     if verify:
         _verify(path, files)
     calibration = _read_calibration(reader)
-    identity = json.dumps(
-        [files, table["input"], table["output"], table["max_length"]], sort_keys=True, separators=(",", ":")
-    )
+    max_length = reader.integer("max_length", minimum=1)
+    identity = json.dumps([files, table["input"], table["output"], max_length], sort_keys=True, separators=(",", ":"))
     return ModelSpec(
         folder=path,
         name=reader.text("name"),
         kind=kind,
-        max_length=reader.integer("max_length", minimum=1),
+        max_length=max_length,
         vocab_size=reader.integer("vocab_size", minimum=1),
         input=segments_form,
         output=output,

@@ -15,6 +15,7 @@ from cascaderank.errors import CascadeError
 from cascaderank.session import Cancellation, Cancelled, Runner, Session
 
 clock = time.perf_counter
+RunOne = Callable[[int, Runner, Any], float]
 
 
 @dataclass(slots=True)
@@ -74,11 +75,12 @@ class Workers:
         self,
         session: Session,
         tokens: Sequence[int],
-        run_one: Callable[[int, Runner, Any], None],
+        run_one: RunOne,
         cost: Cost,
         budget: Budget,
     ) -> RunLog:
-        """Call ``run_one(batch, runner, run_options)`` for every micro-batch, in order, over all workers.
+        """Call ``run_one(batch, runner, run_options)``, which returns its seconds inside the model, for every
+        micro-batch, in order, over all workers.
 
         ``tokens[b]`` is the size of micro-batch ``b``, from which its time is foretold. Stops taking new ones when the
         next would be late; one that overruns all the same is terminated at the deadline. Raises the first error of a
@@ -120,7 +122,7 @@ class _Job:
         self,
         session: Session,
         tokens: Sequence[int],
-        run_one: Callable[[int, Runner, Any], None],
+        run_one: RunOne,
         cost: Cost,
         budget: Budget,
     ) -> None:
@@ -146,9 +148,7 @@ class _Job:
                     batch = self.next()
                     if batch >= len(tokens) or not budget.allows(cost.estimate(tokens[batch])):
                         break
-                    started = clock()
-                    run_one(batch, runner, options)
-                    seconds = clock() - started
+                    seconds = run_one(batch, runner, options)
                     model_s += seconds
                     cost.observe(tokens[batch], seconds)
                     done.append(batch)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from cascaderank.errors import ModelError, ProviderError
 from cascaderank.model import ModelSpec
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ARITHMETIC = re.compile("MatMul|Gemm|Attention|Softmax|LayerNorm|Gelu|Erf|Conv|Quantize")
 _TERMINATED = "terminate flag"  # in ONNX Runtime's message when RunOptions.terminate was set
 
 
@@ -108,8 +110,8 @@ class Session:
 
 
 class DirectRunner:
-    """Runs over NumPy views. On a CPU nothing is copied in, and binding each input costs more than it saves: 50-78 us
-    a run against 16-21 us for a three-input graph (bench/session_calls.py repeats it)."""
+    """Runs over NumPy views. On a CPU nothing is copied in, and binding inputs anew for each shape costs about 2.5
+    times the call that it saves (bench/session_calls.py); neither matters beside a model."""
 
     def __init__(self, inner: Any, names: Mapping[str, str], output: str) -> None:
         self._inner = inner
@@ -126,8 +128,8 @@ class BoundRunner:
     """Runs over buffers that stay on the device, one set per bucket (a shape), allocated once and then reused.
 
     Rows are rounded up to a power of two by repeating the first row, so that few buckets serve all micro-batches; their
-    scores are cut off. Works with any device ONNX Runtime can allocate on, the CPU included, which is how it is tested
-    where there is no GPU.
+    scores are cut off. The output is valid until the next run: on the CPU it is a view of the bucket. Works with any
+    device ONNX Runtime can allocate on, the CPU included, which is how it is tested where there is no GPU.
     """
 
     def __init__(
@@ -196,9 +198,10 @@ def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
     providers: list[Any] = [wanted]
     if provider == "cuda":
-        # Listing CUDA proves nothing: creation falls back to the CPU when its libraries do not load. A node that CUDA
-        # does not take is an error here. TF32 off: a score must equal the CPU's.
-        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        # Listing CUDA proves nothing: creation falls back to the CPU when its libraries do not load, and single nodes
+        # may stay there. Refusing every CPU node would refuse the shape arithmetic that ONNX Runtime keeps there on
+        # purpose, so where the nodes went is recorded and looked at. TF32 off: a score must equal the CPU's.
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         providers = [(wanted, {"device_id": str(options.device), "use_tf32": "0"})]
         preload = getattr(onnxruntime, "preload_dlls", None)
         if preload is not None:
@@ -215,8 +218,31 @@ def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
     inner.disable_fallback()
     used = inner.get_providers()
     if used[0] != wanted:
-        raise ProviderError(f"model {spec.name!r}: asked for {wanted}, ONNX Runtime used {used[0]}; see its log")
+        raise ProviderError(
+            f"model {spec.name!r}: asked for {wanted}, ONNX Runtime used {used[0]}; its libraries did not load, "
+            "`python bench/gpu_check.py` says more"
+        )
+    if provider != "cpu":
+        check_assignment(spec.name, wanted, node_providers(inner))
     return inner
+
+
+def node_providers(inner: Any) -> list[tuple[str, str]]:
+    """``(operator, provider)`` of every node, where this ONNX Runtime records it (1.24 and later), else nothing."""
+    read = getattr(inner, "get_provider_graph_assignment_info", None)
+    if read is None:
+        return []
+    return [(node.op_type, part.ep_name) for part in read() for node in part.get_nodes()]
+
+
+def check_assignment(name: str, wanted: str, nodes: Sequence[tuple[str, str]]) -> None:
+    """Refuse a session whose arithmetic is not on the provider that was asked for; shape nodes may be anywhere."""
+    elsewhere = sorted({operator for operator, used in nodes if used != wanted and _ARITHMETIC.search(operator)})
+    if elsewhere:
+        raise ProviderError(
+            f"model {name!r}: {wanted} has no kernels for {', '.join(elsewhere)}, they would run on the CPU; a "
+            "dynamically quantised int8 graph is made for CPUs, export the model with --precision fp32 for a GPU"
+        )
 
 
 def _model_bytes_or_path(spec: ModelSpec) -> bytes | str:

@@ -62,6 +62,8 @@ class Store:
 
         Raises ``StoreError`` when a request by ids alone names an unknown one, or a text differs from the stored one.
         """
+        if not candidates.size:
+            return np.empty(0, np.int64)
         if not candidates.ids:
             raise StoreError("store: the documents have no ids; give dicts with 'id' and 'text', or ids=[...]")
         get = self._rows.get
@@ -75,7 +77,8 @@ class Store:
                 )
             return rows
         seen = np.fromiter((_checksum(text) for text in candidates.texts), np.int64, count=candidates.size)
-        changed = np.flatnonzero((rows >= 0) & (self.checksums[rows] != seen))
+        known = np.flatnonzero(rows >= 0)
+        changed = known[self.checksums[rows[known]] != seen[known]]
         if changed.size:
             raise StoreError(
                 f"{candidates.describe(int(changed[0]))}: its text is not the one the store was made from "
@@ -115,7 +118,8 @@ class Store:
     def load(cls, path: str | os.PathLike[str]) -> Store:
         """Read a file that ``save`` wrote; raises ``StoreError`` when it is damaged, foreign or of another format."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: numpy leaves its own handle open when the archive is damaged.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}  # reading checks each member's CRC
             header = json.loads(arrays["header"].tobytes())
             if header["format"] != _FORMAT:

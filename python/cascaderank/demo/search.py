@@ -93,8 +93,8 @@ class Search:
         if count < 1:
             raise InputError("alternative: no candidates to time the model on")
         chosen = [place * len(first.ids) // count for place in range(count)]
-        ids, scores = (tuple(values[place] for place in chosen) for values in (first.ids, first.scores))
-        part = FirstPass(first.question, ids, scores)
+        ids = tuple(first.ids[place] for place in chosen)
+        part = FirstPass(first.question, ids, tuple(first.scores[place] for place in chosen))
         begun = time.perf_counter()
         part.rank_by(alone, self.store)
         return Alternative(alone.names[0], count, len(first.ids), (time.perf_counter() - begun) * 1e3)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.config import Stage
-from cascaderank.errors import InputError, ModelError
+from cascaderank.errors import InputError, ModelError, ScoreError
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, Plan, PlanRule, Ragged, Template, pack, plan
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
@@ -96,7 +96,13 @@ class ModelPart:
         """Tokens a query may have: the window less special tokens and, in a pair, one document token."""
         special = sum(1 for part in form.parts if part >= 0)
         texts = len(form.parts) - special
-        return form.max_length - special - (texts - 1)
+        room = form.max_length - special - (texts - 1)
+        if room < 1:
+            raise ModelError(
+                f"{self.spec.folder}: max_length {form.max_length} leaves no room for a text beside {special} special "
+                "tokens; correct max_length in model.toml"
+            )
+        return room
 
     def plan(self, texts: Ragged, rows: Int64, query: Int64, form: Template, request: Request, counts: Counts) -> Plan:
         begun = clock()
@@ -137,11 +143,15 @@ class ModelPart:
         bounds, widths, offsets = made.bounds, made.widths, made.offsets
         flat = list(tensors.items())
 
-        def run_one(batch: int, runner: Runner, options: Any) -> None:
+        def run_one(batch: int, runner: Runner, options: Any) -> float:
             start, stop = offsets[batch], offsets[batch + 1]
             shape = (bounds[batch + 1] - bounds[batch], widths[batch])
             views = {role: buffer[start:stop].reshape(shape) for role, buffer in flat}
-            keep(batch, views, runner.run(views, options))
+            started = clock()
+            output = runner.run(views, options)
+            seconds = clock() - started
+            keep(batch, views, output)
+            return seconds
 
         sizes = [offsets[batch + 1] - offsets[batch] for batch in range(len(made))]
         log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget)
@@ -157,6 +167,23 @@ class ModelPart:
                 counts.tokens += int(made.lengths[held].sum())
                 counts.tensor_tokens += sizes[batch]
         return log.done
+
+    def not_finite(
+        self, request: Request, candidates: Int64 | None, tensors: dict[str, Int64], output: Float32
+    ) -> ScoreError:
+        """The error for a micro-batch of vectors that are not numbers; ``candidates`` int64 ``[rows]`` are its
+        documents, None: it is the query."""
+        what = "the query"
+        if candidates is not None:
+            fine = np.all(np.isfinite(output).reshape(len(output), -1, output.shape[-1]), axis=2)
+            if output.ndim == 3 and "attention_mask" in tensors:
+                fine = fine | (tensors["attention_mask"] == 0)  # padding may hold anything
+            bad = int(np.argmin(np.all(fine, axis=1)))
+            what = request.candidates.describe(int(candidates[bad]))
+        return ScoreError(
+            f"stage {self.spec.name!r}: the model's output for {what} is not finite (overflow of an fp16 model is the "
+            f"usual cause); look at it with `cascaderank check {self.spec.folder}`"
+        )
 
     def positions(self, made: Plan, done: list[int]) -> Int64:
         """Positions of the rows in the completed micro-batches, in the plan's order."""

@@ -30,25 +30,41 @@ class BiEncoder:
         self._query(request, Counts())
 
     def encode(
-        self, texts: Ragged, rows: Int64, form: Template, request: Request, counts: Counts
+        self,
+        texts: Ragged,
+        rows: Int64,
+        form: Template,
+        request: Request,
+        counts: Counts,
+        candidates: Int64 | None = None,
     ) -> tuple[Float32, Int64]:
         """Vectors of the named texts, float32 ``[len(rows), dimension]``, and the positions that were reached before
-        the deadline (all without one)."""
+        the deadline (all without one). ``candidates`` names the documents in errors; None: the text is the query."""
         part, output = self.part, self.part.spec.output
         made = part.plan(texts, rows, _NO_QUERY, form, request, counts)
         vectors: Float32 = np.empty((len(rows), output.dimension), np.float32)
         bounds = made.bounds
 
         def keep(batch: int, tensors: dict[str, Int64], hidden: NDArray[np.float32]) -> None:
-            target = vectors[bounds[batch] : bounds[batch + 1]]
-            if output.pooling == "none":
-                target[:] = hidden
-                if output.normalize:
-                    normalize_rows(target)
-            else:
-                mask = tensors.get("attention_mask")
-                mask = np.ones(hidden.shape[:2], np.int64) if mask is None else mask
-                pool_embeddings(hidden, mask, output.pooling, output.normalize, target)
+            batch_rows = slice(bounds[batch], bounds[batch + 1])
+            target = vectors[batch_rows]
+            try:
+                if output.pooling == "none":
+                    target[:] = hidden
+                    if output.normalize:
+                        normalize_rows(target)
+                else:
+                    mask = tensors.get("attention_mask")
+                    mask = np.ones(hidden.shape[:2], np.int64) if mask is None else mask
+                    pool_embeddings(hidden, mask, output.pooling, output.normalize, target)
+            except ValueError as error:
+                if np.isfinite(hidden).all():
+                    raise
+                held = None if candidates is None else candidates[made.order[batch_rows]]
+                raise part.not_finite(request, held, tensors, hidden) from error
+            if not output.normalize and not np.isfinite(target).all():
+                held = None if candidates is None else candidates[made.order[batch_rows]]
+                raise part.not_finite(request, held, tensors, hidden)
 
         done = part.execute(made, _NO_QUERY, texts, rows, form, request, counts, keep)
         positions = part.positions(made, done)
@@ -101,7 +117,7 @@ class BiEncoder:
         missing, rows = missing[rows >= 0], rows[rows >= 0]
         tokenized = clock()
         counts.tokenize_s += tokenized - begun
-        vectors, reached = self.encode(texts, rows, self.document_form, request, counts)
+        vectors, reached = self.encode(texts, rows, self.document_form, request, counts, alive[missing])
         found = missing[reached]
         scores[found] = dot_rows(vector, vectors, reached)
         seconds = clock() - tokenized

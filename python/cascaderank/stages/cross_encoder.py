@@ -10,6 +10,8 @@ from cascaderank.request import Request
 from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
 
+_ROUND = 64  # candidates tokenised and scored before the next are looked at when there is a deadline
+
 
 class CrossEncoder:
     def __init__(self, part: ModelPart) -> None:
@@ -28,6 +30,24 @@ class CrossEncoder:
         self._query(request, Counts())
 
     def score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
+        if request.budget.due is None:
+            return self._score(request, alive, counts)
+        # Tokenising everybody first could leave no time to score anybody, so the best go through both steps first.
+        size = max(_ROUND, self.part.rule.max_rows)
+        rounds: list[Scored] = []
+        for start in range(0, len(alive), size):
+            some = alive[start : start + size]
+            found = self._score(request, some, counts)
+            rounds.append(Scored(found.positions + start, found.outputs, found.columns))
+            if len(found.positions) < len(some):
+                break
+        return Scored(
+            np.concatenate([found.positions for found in rounds]),
+            np.concatenate([found.outputs for found in rounds]),
+            self.part.spec.output.columns,
+        )
+
+    def _score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
         part, columns = self.part, self.part.spec.output.columns
         begun = clock()
         query = self._query(request, counts)

@@ -30,6 +30,7 @@ def encode_documents(
     for start in range(0, candidates.size, _CHUNK):
         texts = candidates.texts[start : start + _CHUNK]
         everything = np.arange(len(texts))
+        numbers = everything + start
         done: set[str] = set()
         for scorer in scorers:
             part = scorer.part
@@ -44,10 +45,10 @@ def encode_documents(
             done.add(part.spec.digest)
             ragged = tokens[key][-1]
             if isinstance(scorer, BiEncoder):
-                matrix, _ = scorer.encode(ragged, everything, scorer.document_form, request, Counts())
+                matrix, _ = scorer.encode(ragged, everything, scorer.document_form, request, Counts(), numbers)
                 vectors.setdefault(part.spec.digest, []).append(matrix)
             elif isinstance(scorer, LateInteraction):
-                found, _ = scorer.encode(ragged, everything, request, Counts())
+                found, _ = scorer.encode(ragged, everything, request, Counts(), numbers)
                 late.setdefault(part.spec.digest, []).append(found)
         if progress is not None:
             progress(min(start + _CHUNK, candidates.size), candidates.size)

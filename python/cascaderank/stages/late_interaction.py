@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cascaderank.errors import StoreError
+from cascaderank.errors import ModelError, StoreError
 from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim, normalize_rows, plan
 from cascaderank.request import Request
 from cascaderank.schedule import clock
@@ -23,6 +23,12 @@ class LateInteraction:
         self._document_form = part.template(spec.input.document)
         special = sum(1 for piece in self._query_form.parts if piece >= 0)
         self._room = (output.query_length or spec.max_length) - special
+        part.query_room(self._document_form)
+        if self._room < 1:
+            raise ModelError(
+                f"{spec.folder}: query_length {output.query_length} leaves no room for a query beside {special} "
+                "special tokens; correct it in model.toml"
+            )
         self._mask_id = part.tokenizer.token_id(output.mask_token) if output.query_length else 0
         self._skip = np.array([part.tokenizer.token_id(token) for token in output.skip_tokens], np.int64)
 
@@ -61,6 +67,8 @@ class LateInteraction:
 
         def keep(_: int, __: dict[str, Int64], hidden: NDArray[np.float32]) -> None:
             vectors = np.ascontiguousarray(hidden[0, : int(made.lengths[0])])
+            if not np.isfinite(vectors).all():
+                raise part.not_finite(request, None, {}, hidden)
             if output.normalize:
                 normalize_rows(vectors)
             found.append(vectors)
@@ -78,9 +86,11 @@ class LateInteraction:
         )
         return found[0] if found else None
 
-    def encode(self, texts: Ragged, rows: Int64, request: Request, counts: Counts) -> tuple[TokenVectors, Int64]:
+    def encode(
+        self, texts: Ragged, rows: Int64, request: Request, counts: Counts, candidates: Int64
+    ) -> tuple[TokenVectors, Int64]:
         """Token vectors of the named texts without the tokens in ``skip_tokens``, row ``i`` of the result for the
-        ``i``-th returned position (ascending)."""
+        ``i``-th returned position (ascending). ``candidates`` names the documents in errors."""
         part, output = self.part, self.part.spec.output
         made = part.plan(texts, rows, _NONE, self._document_form, request, counts)
         found: dict[int, Float32] = {}
@@ -92,8 +102,13 @@ class LateInteraction:
                 kept[np.isin(tensors["input_ids"], self._skip)] = 0
             vectors = np.empty((int(kept.sum()), output.dimension), np.float32)
             offsets = np.empty(len(kept) + 1, np.int64)
-            gather_tokens(hidden, kept, output.normalize, vectors, offsets)
             held = made.order[made.bounds[batch] : made.bounds[batch + 1]]
+            try:
+                gather_tokens(hidden, kept, output.normalize, vectors, offsets)
+            except ValueError as error:
+                if np.isfinite(hidden).all():
+                    raise
+                raise part.not_finite(request, candidates[held], tensors, hidden) from error
             for row, position in enumerate(held.tolist()):
                 found[position] = vectors[offsets[row] : offsets[row + 1]]
 
@@ -144,7 +159,7 @@ class LateInteraction:
             missing, rows = missing[rows >= 0], rows[rows >= 0]
             tokenized = clock()
             counts.tokenize_s += tokenized - begun
-            vectors, reached = self.encode(texts, rows, request, counts)
+            vectors, reached = self.encode(texts, rows, request, counts, alive[missing])
             scores[missing[reached]] = self._maxsim(query, vectors, np.arange(len(reached)))
             known = np.sort(np.concatenate([known, missing[reached]]))
             seconds = clock() - tokenized

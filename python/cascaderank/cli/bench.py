@@ -1,0 +1,152 @@
+"""``cascaderank bench``: how fast a cascade answers and how well, per stage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from cascaderank.cli.arguments import add_command, add_deadline, open_cascade, positive_integer
+
+if TYPE_CHECKING:
+    from cascaderank.cascade import Cascade
+    from cascaderank.demo.questions import Split
+    from cascaderank.evaluate import BeirData
+    from cascaderank.evaluate.requests import Request
+    from cascaderank.store import Store
+
+_TEXT = """\
+Measure a cascade: P50, P95, P99 and maximum per stage and in total, pairs and tokens per second, padding, the share of
+time outside the model, cold start (in a process of its own), memory, and recall and nDCG@10 after each stage.
+
+Queries and judgements are the packaged questions about Python's documentation, or a folder in the layout of BEIR
+(corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv). BM25 finds the candidates. Documents are encoded ahead unless --raw.
+--reference runs the last stage's model on all candidates of some queries, alternating with the cascade; this is slow.
+"""
+_EXAMPLES = """\
+  cascaderank bench
+  cascaderank bench --split test --reference --json bench.json --plot bench.png
+  cascaderank bench cascade.toml --data beir/scifact --split test --requests 300
+  cascaderank bench cascade.toml --concurrency 4 --deadline-ms 200 --plot bench.html
+"""
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(commands, "bench", "latency and quality of a cascade, per stage", _TEXT, _EXAMPLES)
+    parser.add_argument("cascade", metavar="CASCADE.toml", nargs="?", type=Path, help="default: the installed models'")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="BEIR folder; default: the packaged questions")
+    parser.add_argument("--split", default=None, help="of the queries; default: dev (packaged), test (--data)")
+    parser.add_argument("--requests", type=positive_integer, default=100, metavar="N", help="default: 100")
+    parser.add_argument(
+        "--candidates", type=positive_integer, default=1000, metavar="N", help="of the first pass; default: 1000"
+    )
+    parser.add_argument(
+        "--queries", type=positive_integer, metavar="N", help="use N evenly chosen queries; default: all of the split"
+    )
+    parser.add_argument(
+        "--concurrency", type=positive_integer, default=1, metavar="C", help="callers in a closed loop; default: 1"
+    )
+    add_deadline(parser)
+    parser.add_argument("--raw", action="store_true", help="send texts; nothing is encoded ahead")
+    parser.add_argument("--store", type=Path, metavar="F", help="read encoded documents from F, or write them there")
+    parser.add_argument("--no-quality", action="store_true", help="leave recall and nDCG out")
+    parser.add_argument("--no-cold-start", action="store_true", help="leave the cold start out")
+    parser.add_argument("--reference", action="store_true", help="the last stage's model on all candidates, beside")
+    parser.add_argument(
+        "--reference-queries", type=positive_integer, default=10, metavar="K", help="evenly chosen; default: 10"
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write everything, each request's trace included")
+    parser.add_argument("--plot", type=Path, metavar="OUT", help="write a picture: .png (matplotlib) or .html")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cascaderank.cli.bench_show import show
+    from cascaderank.cli.terminal import console, progress
+    from cascaderank.evaluate.bench import BenchSettings, run_bench
+    from cascaderank.evaluate.plot import check_plot, save_plot
+    from cascaderank.evaluate.requests import evenly, make_requests
+
+    if options.raw and options.store is not None:
+        options.parser.error("--raw sends texts, --store encoded documents; choose one")
+    screen = console()
+    if options.plot is not None:
+        check_plot(options.plot)
+    for path in (options.json, options.plot):
+        if path is not None and not path.parent.is_dir():
+            options.parser.error(f"{path.parent} is not a folder")
+    with open_cascade(options.cascade) as cascade:
+        data, what = _collection(options)
+        with progress("first pass: queries") as report:
+            requests = make_requests(data, options.candidates, report)
+        if options.queries is not None:
+            requests = evenly(requests, options.queries)
+        store = None if options.raw else _store(options, cascade, data, requests)
+        settings = BenchSettings(
+            requests=options.requests,
+            concurrency=options.concurrency,
+            deadline_ms=options.deadline_ms,
+            quality=not options.no_quality,
+            cold_start=not options.no_cold_start,
+            reference_queries=options.reference_queries if options.reference else 0,
+        )
+        found = run_bench(cascade, options.cascade, requests, data.qrels, store, settings, progress)
+    found["data"] = what
+    show(screen, found)
+    if options.json is not None:
+        _write_json(options.json, found)
+    if options.plot is not None:
+        save_plot(found, options.plot)
+    return 0
+
+
+def _collection(options: argparse.Namespace) -> tuple[BeirData, str]:
+    """The judged collection and what to call it."""
+    from cascaderank.evaluate import BeirData, load_beir
+
+    if options.data is not None:
+        split = options.split or "test"
+        return load_beir(options.data, split), f"{options.data.resolve().name}, {split}"
+    from cascaderank.cli.demo import read_documents
+    from cascaderank.cli.terminal import say
+    from cascaderank.demo.questions import absent_passages, load_questions
+
+    split = options.split or "dev"
+    questions = load_questions(cast("Split", split))  # refuses what is neither half
+    corpus = {document.id: document.text for document in read_documents()}
+    absent = absent_passages(questions, corpus)
+    if absent:
+        say(f"cascaderank: note: this Python lacks {len(absent)} labelled passages; recall counts them as missed")
+    return (
+        BeirData(
+            corpus,
+            {question.id: question.question for question in questions},
+            {question.id: dict(question.relevant) for question in questions},
+        ),
+        f"questions about Python's documentation, {split}",
+    )
+
+
+def _store(options: argparse.Namespace, cascade: Cascade, data: BeirData, requests: list[Request]) -> Store:
+    """Documents encoded ahead: from a file, from the demo's cache, or now (only those that are candidates)."""
+    from cascaderank.cli.demo import load_vectors
+    from cascaderank.cli.terminal import progress
+    from cascaderank.documents import Document
+    from cascaderank.evaluate.requests import candidate_documents
+    from cascaderank.store import Store
+
+    if options.store is not None and options.store.exists():
+        return Store.load(options.store)
+    if options.data is None and options.store is None:
+        return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
+    with progress("encoding the candidates, ahead of the requests") as report:
+        store = cascade.encode(candidate_documents(requests), report)
+    if options.store is not None:
+        store.save(options.store)
+    return store
+
+
+def _write_json(path: Path, found: dict[str, Any]) -> None:
+    import json
+
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
