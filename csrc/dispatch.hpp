@@ -38,17 +38,17 @@ inline bool supports(Target target) {
 
 // The widest target this machine runs. Never changes, so it is found once.
 inline Target best_target() {
-    static const Target kBest = supports(Target::avx512) ? Target::avx512
-                                : supports(Target::avx2) ? Target::avx2
-                                                         : Target::baseline;
-    return kBest;
+    static const Target best = supports(Target::avx512) ? Target::avx512
+                               : supports(Target::avx2) ? Target::avx2
+                                                        : Target::baseline;
+    return best;
 }
 
 }  // namespace cascade
 
 // The function `name` of the kernels compiled for `target`.
 #if CASCADE_X86_TARGETS
-#define CASCADE_SELECT(target, name)                     \
+#define CASCADE_SELECT(target, name)                      \
     ((target) == ::cascade::Target::avx512 ? avx512::name \
      : (target) == ::cascade::Target::avx2 ? avx2::name   \
                                            : baseline::name)

@@ -1,11 +1,13 @@
 #include "embed.hpp"
 
+#include "check.hpp"
+
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <vector>
-
-#include "check.hpp"
 
 namespace cascade {
 
@@ -39,20 +41,29 @@ void check_hidden(std::span<const float> hidden, std::span<const Index> mask, co
     }
 }
 
-// Summed in double: exact products, no overflow, so the sum is finite exactly when every value is.
+// Summed in double: exact products, no overflow, so the sum is finite exactly when every value is. Independent partial
+// sums in a fixed order, so that the loop vectorises without -ffast-math.
 template <typename Value>
 double squared_norm(std::span<const Value> values) {
-    double sum = 0.0;
-    for (const Value value : values) {
-        sum += static_cast<double>(value) * static_cast<double>(value);
+    constexpr std::size_t kLanes = 8;
+    std::array<double, kLanes> sums{};
+    std::size_t at = 0;
+    for (; at + kLanes <= values.size(); at += kLanes) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            const auto value = static_cast<double>(values[at + lane]);
+            sums[lane] += value * value;
+        }
     }
-    return sum;
+    for (; at < values.size(); ++at) {
+        sums[0] += static_cast<double>(values[at]) * static_cast<double>(values[at]);
+    }
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 template <typename Value>
-void scale_into(std::span<const Value> values, double divisor, std::span<float> out) {
+void scale_into(std::span<const Value> values, double factor, std::span<float> out) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-        out[i] = static_cast<float>(static_cast<double>(values[i]) / divisor);
+        out[i] = static_cast<float>(static_cast<double>(values[i]) * factor);
     }
 }
 
@@ -63,7 +74,7 @@ bool write_vector(std::span<const Value> values, bool normalize, std::span<float
     if (!std::isfinite(squares)) {
         return false;
     }
-    scale_into(values, normalize && squares > 0.0 ? std::sqrt(squares) : 1.0, out);
+    scale_into(values, normalize && squares > 0.0 ? 1.0 / std::sqrt(squares) : 1.0, out);
     return true;
 }
 
@@ -125,7 +136,7 @@ void normalize_rows(std::span<float> matrix, Index dimension) {
     for (std::size_t row = 0; row < norms.size(); ++row) {
         const auto values = matrix.subspan(row * width, width);
         if (norms[row] > 0.0) {
-            scale_into(std::span<const float>(values), norms[row], values);
+            scale_into(std::span<const float>(values), 1.0 / norms[row], values);
         }
     }
 }

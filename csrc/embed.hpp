@@ -1,10 +1,10 @@
 // Embeddings: from a model's token vectors to one vector per row, and dot products with stored vectors.
 #pragma once
 
-#include <span>
-
 #include "dispatch.hpp"
 #include "types.hpp"
+
+#include <span>
 
 namespace cascade {
 

@@ -57,6 +57,9 @@ void fuse(const Fusion& fusion, std::span<const Source> sources, std::span<doubl
     for (const Source& source : sources) {
         require(source.scores.size() == values.size(), "source ", source.index, " has ", source.scores.size(),
                 " scores for ", values.size(), " candidates");
+        require(
+            std::all_of(source.scores.begin(), source.scores.end(), [](double score) { return std::isfinite(score); }),
+            "source ", source.index, " has no finite score for a candidate that is being ordered");
     }
     if (values.empty()) {
         return;

@@ -1,11 +1,11 @@
 #include "maxsim.hpp"
 
+#include "check.hpp"
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "check.hpp"
 
 namespace cascade {
 
@@ -27,8 +27,8 @@ void check_documents(const TokenMatrix& documents, std::size_t dimension) {
         require(cu_seqlens[d] >= cu_seqlens[d - 1], "cu_seqlens[", d, "] is ", cu_seqlens[d], ", less than the ",
                 cu_seqlens[d - 1], " before it");
     }
-    require(cu_seqlens.back() == static_cast<Index>(tokens), "cu_seqlens ends at ", cu_seqlens.back(), ", documents hold ",
-            tokens, " tokens");
+    require(cu_seqlens.back() == static_cast<Index>(tokens), "cu_seqlens ends at ", cu_seqlens.back(),
+            ", documents hold ", tokens, " tokens");
 }
 
 // The unmasked query tokens in blocks of `block` lanes: [blocks, dimension, block], zeros past the last token.
@@ -96,8 +96,8 @@ void maxsim_on(Target target, std::span<const float> query, std::span<const Inde
         require(!tokens.empty(), "rows[", i, "] = ", row, ": the document has no unmasked token");
         double total = 0.0;
         for (std::size_t first = 0; first < packed.tokens; first += block) {
-            const float poison = CASCADE_SELECT(target, maxsim_block)(
-                packed.values.data() + first * width, tokens.data(), tokens.size(), width, best.data());
+            const float poison = CASCADE_SELECT(target, maxsim_block)(packed.values.data() + first * width,
+                                                                      tokens.data(), tokens.size(), width, best.data());
             require(poison == 0.0F, "rows[", i, "] = ", row, ": a dot product is not finite");
             for (std::size_t lane = 0; lane < block && first + lane < packed.tokens; ++lane) {
                 total += static_cast<double>(best[lane]);

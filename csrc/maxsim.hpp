@@ -1,10 +1,10 @@
 // Late interaction: every query token looks for its best match among a document's tokens.
 #pragma once
 
-#include <span>
-
 #include "dispatch.hpp"
 #include "types.hpp"
+
+#include <span>
 
 namespace cascade {
 
@@ -23,8 +23,8 @@ struct TokenMatrix {
 // tokens changes no bit. length_normalize divides by the number of unmasked query tokens, which bounds the score by 1
 // for unit vectors.
 //
-// Throws std::invalid_argument: sizes that disagree, offsets that do not cover the tokens, a mask value other than 0 and
-// 1, a query without an unmasked token, and, naming the place in `rows`, a row out of range, a document without an
+// Throws std::invalid_argument: sizes that disagree, offsets that do not cover the tokens, a mask value other than 0
+// and 1, a query without an unmasked token, and, naming the place in `rows`, a row out of range, a document without an
 // unmasked token, a dot product that is not finite. `out` is unspecified after an error.
 void maxsim(std::span<const float> query, std::span<const Index> query_mask, const TokenMatrix& documents,
             std::span<const Index> rows, Index dimension, bool length_normalize, std::span<float> out);

@@ -8,7 +8,11 @@
 namespace cascade {
 namespace {
 
-Index special_tokens(const Template& form) {
+// Far beyond any model's window; bounding what is multiplied and added keeps every product inside 64 bits.
+constexpr Index kMaxLength = Index{1} << 24;
+
+// Tokens of a row that are not the document's: special tokens and the query.
+Index fixed_tokens(const Template& form, Index query_length) {
     Index queries = 0;
     Index documents = 0;
     for (const TokenId part : form.parts) {
@@ -20,7 +24,10 @@ Index special_tokens(const Template& form) {
             " document parts; it takes one document and at most one query");
     require(form.segments.empty() || form.segments.size() == form.parts.size(), "template has ", form.parts.size(),
             " parts and ", form.segments.size(), " segments; give one per part or none");
-    return static_cast<Index>(form.parts.size()) - queries - documents;
+    require(query_length >= 0 && query_length <= kMaxLength, "query of ", query_length, " tokens; at most ",
+            kMaxLength);
+    require(queries == 1 || query_length == 0, "query of ", query_length, " tokens, but the template has no query");
+    return static_cast<Index>(form.parts.size()) - queries - documents + query_length;
 }
 
 void check_rows(const Ragged& texts, std::span<const Index> rows) {
@@ -82,9 +89,9 @@ Truncation sequence_lengths(const Ragged& documents, std::span<const Index> rows
     check_ragged(documents);
     check_rows(documents, rows);
     require(lengths.size() == rows.size(), "lengths has ", lengths.size(), " entries for ", rows.size(), " rows");
-    const Index fixed = special_tokens(form) + query_length;
+    const Index fixed = fixed_tokens(form, query_length);
     const Index room = form.max_length - fixed;
-    require(query_length >= 0 && room >= 1, "query of ", query_length, " tokens and ", fixed - query_length,
+    require(form.max_length <= kMaxLength && room >= 1, "query of ", query_length, " tokens and ", fixed - query_length,
             " special tokens leave no room for a document in max_length ", form.max_length);
     Truncation lost;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -106,8 +113,9 @@ PlanSize plan_batches(std::span<const Index> lengths, const PlanRule& rule, std:
     require(rule.token_budget >= 1 && rule.max_rows >= 1 && rule.window >= 1 && rule.width_multiple >= 1,
             "token_budget ", rule.token_budget, ", max_rows ", rule.max_rows, ", window ", rule.window,
             " and width_multiple ", rule.width_multiple, " must all be at least 1");
+    require(rule.width_multiple <= kMaxLength, "width_multiple ", rule.width_multiple, "; at most ", kMaxLength);
     for (const Index length : lengths) {
-        require(length >= 1, "a row of ", length, " tokens; every row needs at least one");
+        require(length >= 1 && length <= kMaxLength, "a row of ", length, " tokens; expected 1 to ", kMaxLength);
     }
     std::iota(order.begin(), order.end(), Index{0});
     bounds[0] = 0;
@@ -153,13 +161,14 @@ PlanSize plan_batches(std::span<const Index> lengths, const PlanRule& rule, std:
 void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::span<const Index> rows,
                   std::span<const Index> lengths, const Template& form, std::span<const Index> order,
                   std::span<const Index> bounds, std::span<const Index> widths, std::span<TokenId> input_ids,
-                  std::span<Index> attention_mask, std::span<Index> token_type_ids, std::span<Index> position_ids) {
+                  std::span<Index> attention_mask, std::span<Index> token_type_ids, std::span<Index> position_ids,
+                  Layout layout) {
     check_ragged(documents);
     check_rows(documents, rows);
-    const Index fixed = special_tokens(form) + static_cast<Index>(query.size());
+    const Index fixed = fixed_tokens(form, static_cast<Index>(query.size()));
     require(lengths.size() == rows.size() && order.size() == rows.size(), "lengths, rows and order must match");
     require(!bounds.empty() && bounds.front() == 0 && bounds.back() == static_cast<Index>(rows.size()) &&
-                widths.size() + 1 == bounds.size(),
+                widths.size() + 1 == bounds.size() && std::is_sorted(bounds.begin(), bounds.end()),
             "bounds and widths are not a plan of ", rows.size(), " rows");
     require(token_type_ids.empty() || !form.segments.empty(), "token_type_ids asked for, but the template has none");
     const auto fits = [&](std::span<const Index> tensor) {
@@ -169,7 +178,6 @@ void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::
 
     std::size_t offset = 0;
     for (std::size_t batch = 0; batch < widths.size(); ++batch) {
-        const auto width = static_cast<std::size_t>(widths[batch]);
         require(bounds[batch] < bounds[batch + 1], "micro-batch ", batch, " is empty");
         for (Index at = bounds[batch]; at < bounds[batch + 1]; ++at) {
             const Index position = order[static_cast<std::size_t>(at)];
@@ -181,6 +189,7 @@ void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::
             const Index kept = lengths[slot] - fixed;
             require(kept >= 0 && kept <= whole && lengths[slot] <= widths[batch], "row length ", lengths[slot],
                     " does not fit text ", row, " or width ", widths[batch]);
+            const auto width = static_cast<std::size_t>(layout == Layout::padded ? widths[batch] : lengths[slot]);
             require(offset + width <= input_ids.size(), "tensor buffers are smaller than the plan");
             RowWriter writer{input_ids.subspan(offset, width), slice(attention_mask, offset, width),
                              slice(token_type_ids, offset, width), slice(position_ids, offset, width)};

@@ -60,12 +60,13 @@ Truncation sequence_lengths(const Ragged& documents, std::span<const Index> rows
 PlanSize plan_batches(std::span<const Index> lengths, const PlanRule& rule, std::span<Index> order,
                       std::span<Index> bounds, std::span<Index> widths);
 
-// Writes all micro-batches one after another, each row-major [rows, width]. The last three outputs may be empty when
-// the graph lacks that input. Every element is written, pads included.
+// Writes all micro-batches one after another, each row-major [rows, width] or, packed, its rows end to end. The last
+// three outputs may be empty when the graph lacks that input. Every element is written, pads included.
 void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::span<const Index> rows,
                   std::span<const Index> lengths, const Template& form, std::span<const Index> order,
                   std::span<const Index> bounds, std::span<const Index> widths, std::span<TokenId> input_ids,
-                  std::span<Index> attention_mask, std::span<Index> token_type_ids, std::span<Index> position_ids);
+                  std::span<Index> attention_mask, std::span<Index> token_type_ids, std::span<Index> position_ids,
+                  Layout layout = Layout::padded);
 
 // Copies texts.ids of each rows[i] end to end. out: as many tokens as those rows hold.
 void gather_ragged(const Ragged& texts, std::span<const Index> rows, std::span<TokenId> out);

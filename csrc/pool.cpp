@@ -104,6 +104,8 @@ PruneCounts Pool::prune(Index stage, const PruneRule& rule) {
     const std::span<const Score> logits = column(stage);
     require(stage > last_pruned_, "stage ", stage, " is pruned after stage ", last_pruned_);
     require(rule.keep >= 1, "keep is ", rule.keep, "; at least one candidate must be allowed to go on");
+    require(!rule.min_logit || !std::isnan(*rule.min_logit), "min_logit is not a number");
+    require(!rule.margin || *rule.margin >= 0.0, "margin is ", rule.margin.value_or(0.0), "; expected at least 0");
     last_pruned_ = stage;
 
     entries_.clear();

@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from graphs import make_slow
 from tiny import make_cross_encoder, make_encoder
 
 # The same examples on every run; a failure prints the example that shows it.
@@ -24,3 +25,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_encoder(base / "bi")
     make_encoder(base / "late", "late_interaction")
     return base
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The counting cross-encoder, slowed to some milliseconds a run, which a terminate flag ends in the middle."""
+    return make_slow(tmp_path_factory.mktemp("slow") / "slow")

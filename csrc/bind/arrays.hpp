@@ -8,6 +8,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,12 +50,34 @@ std::span<T> optional_output(std::optional<Array<T>>& array, const char* name, p
     return array ? output(*array, name, ndim) : std::span<T>{};
 }
 
-template <typename A, typename B>
-void check_apart(std::span<A> out, const char* out_name, std::span<B> in, const char* in_name) {
-    const auto begin = [](const auto& span) { return reinterpret_cast<std::uintptr_t>(span.data()); };
-    const auto end = [&](const auto& span) { return begin(span) + span.size_bytes(); };
-    require(out.empty() || in.empty() || end(out) <= begin(in) || end(in) <= begin(out), out_name, ": overlaps ",
-            in_name, "; give it a buffer of its own");
+// A buffer of one call: outputs must not overlap anything, inputs may overlap each other.
+struct Region {
+    const void* data;
+    std::size_t bytes;
+    const char* name;
+    bool written;
+};
+
+template <typename T>
+Region reads(std::span<T> span, const char* name) {
+    return {span.data(), span.size_bytes(), name, false};
+}
+
+template <typename T>
+Region writes(std::span<T> span, const char* name) {
+    return {span.data(), span.size_bytes(), name, true};
+}
+
+inline void check_apart(std::initializer_list<Region> regions) {
+    const auto begin = [](const Region& region) { return reinterpret_cast<std::uintptr_t>(region.data); };
+    for (const Region* a = regions.begin(); a != regions.end(); ++a) {
+        for (const Region* b = a + 1; b != regions.end(); ++b) {
+            const bool apart = a->bytes == 0 || b->bytes == 0 || begin(*a) + a->bytes <= begin(*b) ||
+                               begin(*b) + b->bytes <= begin(*a);
+            require(apart || !(a->written || b->written), a->written ? a->name : b->name, ": overlaps ",
+                    a->written ? b->name : a->name, "; give it a buffer of its own");
+        }
+    }
 }
 
 template <typename T>

@@ -36,8 +36,7 @@ void pool_embeddings_py(const FloatArray& hidden, const IntArray& mask, const st
     const HiddenShape shape = hidden_shape(hidden, mask, "mask");
     const auto pooled = output(out, "out", 2);
     check_columns(out, "out", shape.dimension);
-    check_apart(pooled, "out", values, "hidden");
-    check_apart(pooled, "out", attended, "mask");
+    check_apart({writes(pooled, "out"), reads(values, "hidden"), reads(attended, "mask")});
     const Pooling kind = pooling_of(pooling);
     const py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     pool_embeddings(values, attended, shape, kind, normalize, pooled);
@@ -56,9 +55,7 @@ void dot_rows_py(const FloatArray& query, const FloatArray& matrix, const IntArr
     const auto places = input(rows, "rows");
     const auto products = output(out, "out");
     check_columns(matrix, "matrix", query.shape(0));
-    check_apart(products, "out", vector, "query");
-    check_apart(products, "out", stored, "matrix");
-    check_apart(products, "out", places, "rows");
+    check_apart({writes(products, "out"), reads(vector, "query"), reads(stored, "matrix"), reads(places, "rows")});
     const py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     dot_rows(vector, stored, places, products);
 }
@@ -70,11 +67,7 @@ void gather_tokens_py(const FloatArray& hidden, const IntArray& keep, bool norma
     const auto tokens = output(out, "out", 2);
     const auto offsets = output(cu_out, "cu_out");
     check_columns(out, "out", shape.dimension);
-    check_apart(tokens, "out", values, "hidden");
-    check_apart(tokens, "out", kept, "keep");
-    check_apart(offsets, "cu_out", values, "hidden");
-    check_apart(offsets, "cu_out", kept, "keep");
-    check_apart(tokens, "out", offsets, "cu_out");
+    check_apart({writes(tokens, "out"), writes(offsets, "cu_out"), reads(values, "hidden"), reads(kept, "keep")});
     const py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     gather_tokens(values, kept, shape, normalize, tokens, offsets);
 }

@@ -18,12 +18,9 @@ void maxsim_py(const FloatArray& query, const IntArray& query_mask, const FloatA
     const auto scores = output(out, "out");
     const Index dimension = query.shape(1);
     require(documents.shape(1) == dimension, "documents: ", documents.shape(1), " columns, query has ", dimension);
-    check_apart(scores, "out", query_tokens, "query");
-    check_apart(scores, "out", query_flags, "query_mask");
-    check_apart(scores, "out", matrix.tokens, "documents");
-    check_apart(scores, "out", matrix.mask, "document_mask");
-    check_apart(scores, "out", matrix.cu_seqlens, "cu_seqlens");
-    check_apart(scores, "out", places, "rows");
+    check_apart({writes(scores, "out"), reads(query_tokens, "query"), reads(query_flags, "query_mask"),
+                 reads(matrix.tokens, "documents"), reads(matrix.mask, "document_mask"),
+                 reads(matrix.cu_seqlens, "cu_seqlens"), reads(places, "rows")});
     const py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     maxsim(query_tokens, query_flags, matrix, places, dimension, length_normalize, scores);
 }

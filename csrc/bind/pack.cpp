@@ -24,7 +24,8 @@ py::tuple sequence_lengths_py(const IntArray& ids, const IntArray& cu_seqlens, c
     const Ragged documents{input(ids, "ids"), input(cu_seqlens, "cu_seqlens")};
     const auto row_span = input(rows, "rows");
     const auto out = output(lengths, "lengths");
-    check_apart(out, "lengths", row_span, "rows");
+    check_apart({writes(out, "lengths"), reads(row_span, "rows"), reads(documents.ids, "ids"),
+                 reads(documents.cu_seqlens, "cu_seqlens")});
     Truncation lost;
     {
         py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
@@ -39,9 +40,8 @@ py::tuple plan_batches_py(const IntArray& lengths, Index token_budget, Index max
     const auto order_span = output(order, "order");
     const auto bounds_span = output(bounds, "bounds");
     const auto widths_span = output(widths, "widths");
-    check_apart(order_span, "order", in, "lengths");
-    check_apart(bounds_span, "bounds", in, "lengths");
-    check_apart(widths_span, "widths", in, "lengths");
+    check_apart({writes(order_span, "order"), writes(bounds_span, "bounds"), writes(widths_span, "widths"),
+                 reads(in, "lengths")});
     const PlanRule rule{token_budget, max_rows, window, width_multiple, packed ? Layout::packed : Layout::padded};
     PlanSize size;
     {
@@ -53,7 +53,7 @@ py::tuple plan_batches_py(const IntArray& lengths, Index token_budget, Index max
 
 void fill_batches_py(const IntArray& query, const IntArray& ids, const IntArray& cu_seqlens, const IntArray& rows,
                      const IntArray& lengths, const OwnedTemplate& form, const IntArray& order, const IntArray& bounds,
-                     const IntArray& widths, IntArray input_ids, std::optional<IntArray> attention_mask,
+                     const IntArray& widths, bool packed, IntArray input_ids, std::optional<IntArray> attention_mask,
                      std::optional<IntArray> token_type_ids, std::optional<IntArray> position_ids) {
     const auto query_span = input(query, "query");
     const Ragged documents{input(ids, "ids"), input(cu_seqlens, "cu_seqlens")};
@@ -66,20 +66,21 @@ void fill_batches_py(const IntArray& query, const IntArray& ids, const IntArray&
     const auto mask = optional_output(attention_mask, "attention_mask");
     const auto types = optional_output(token_type_ids, "token_type_ids");
     const auto positions = optional_output(position_ids, "position_ids");
-    check_apart(out, "input_ids", documents.ids, "ids");
-    check_apart(out, "input_ids", mask, "attention_mask");
-    check_apart(out, "input_ids", types, "token_type_ids");
-    check_apart(out, "input_ids", positions, "position_ids");
+    check_apart({writes(out, "input_ids"), writes(mask, "attention_mask"), writes(types, "token_type_ids"),
+                 writes(positions, "position_ids"), reads(query_span, "query"), reads(documents.ids, "ids"),
+                 reads(documents.cu_seqlens, "cu_seqlens"), reads(row_span, "rows"), reads(length_span, "lengths"),
+                 reads(order_span, "order"), reads(bounds_span, "bounds"), reads(widths_span, "widths")});
     py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     fill_batches(query_span, documents, row_span, length_span, form.view(), order_span, bounds_span, widths_span, out,
-                 mask, types, positions);
+                 mask, types, positions, packed ? Layout::packed : Layout::padded);
 }
 
 void gather_ragged_py(const IntArray& ids, const IntArray& cu_seqlens, const IntArray& rows, IntArray out) {
     const Ragged texts{input(ids, "ids"), input(cu_seqlens, "cu_seqlens")};
     const auto row_span = input(rows, "rows");
     const auto destination = output(out, "out");
-    check_apart(destination, "out", texts.ids, "ids");
+    check_apart({writes(destination, "out"), reads(texts.ids, "ids"), reads(texts.cu_seqlens, "cu_seqlens"),
+                 reads(row_span, "rows")});
     py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     gather_ragged(texts, row_span, destination);
 }
@@ -106,7 +107,7 @@ void bind_pack(py::module_& module) {
                "width_multiple"_a, "packed"_a, "order"_a.noconvert(), "bounds"_a.noconvert(), "widths"_a.noconvert());
     module.def("fill_batches", &fill_batches_py, "query"_a.noconvert(), "ids"_a.noconvert(), "cu_seqlens"_a.noconvert(),
                "rows"_a.noconvert(), "lengths"_a.noconvert(), "form"_a, "order"_a.noconvert(), "bounds"_a.noconvert(),
-               "widths"_a.noconvert(), "input_ids"_a.noconvert(), "attention_mask"_a.noconvert(),
+               "widths"_a.noconvert(), "packed"_a, "input_ids"_a.noconvert(), "attention_mask"_a.noconvert(),
                "token_type_ids"_a.noconvert(), "position_ids"_a.noconvert());
     module.def("gather_ragged", &gather_ragged_py, "ids"_a.noconvert(), "cu_seqlens"_a.noconvert(),
                "rows"_a.noconvert(), "out"_a.noconvert());

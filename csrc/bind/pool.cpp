@@ -6,6 +6,8 @@
 
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 namespace cascade::bind {
 namespace {
 
@@ -21,6 +23,10 @@ Fusion make_fusion(const std::string& kind, const std::string& normalisation, do
                    const std::vector<std::pair<double, double>>& calibrations) {
     require(normalisation == "z-score" || normalisation == "min-max", "normalisation '", normalisation,
             "' is not z-score or min-max");
+    require(std::isfinite(rrf_k) && rrf_k >= 0.0, "rrf_k is ", rrf_k, "; expected a finite number of at least 0");
+    for (const double weight : weights) {
+        require(std::isfinite(weight) && weight >= 0.0, "weight ", weight, "; expected a finite number of at least 0");
+    }
     Fusion fusion{fusion_kind(kind),
                   normalisation == "z-score" ? Normalisation::z_score : Normalisation::min_max,
                   rrf_k,

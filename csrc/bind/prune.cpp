@@ -9,7 +9,7 @@ namespace {
 void topk_py(const FloatArray& scores, IntArray out) {
     const auto in = input(scores, "scores");
     const auto best = output(out, "out");
-    check_apart(best, "out", in, "scores");
+    check_apart({writes(best, "out"), reads(in, "scores")});
     py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
     topk(in, best);
 }

@@ -77,6 +77,7 @@ def fill_batches(
     order: _Int64,
     bounds: _Int64,
     widths: _Int64,
+    packed: bool,
     input_ids: _Int64,
     attention_mask: _Int64 | None,
     token_type_ids: _Int64 | None,

@@ -134,6 +134,7 @@ def pack(plan: Plan, query: Int64, documents: Ragged, rows: Int64, form: Templat
         plan.order,
         plan._bounds,
         plan._widths,
+        False,
         tensors["input_ids"],
         tensors.get("attention_mask"),
         tensors.get("token_type_ids"),

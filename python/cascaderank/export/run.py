@@ -132,7 +132,7 @@ def export_model(
         parity=parity,
         int8=int8,
         quality=quality,
-        notes=notes_of(found, parity, int8),
+        notes=notes_of(found, licence or found.licence, parity, int8),
     )
 
 

@@ -25,10 +25,10 @@ def recipe_of(found: Source, target: Path, precision: str, options: Options, fla
     return " ".join([*words, *flags])
 
 
-def notes_of(found: Source, parity: ParityReport, int8: Agreement | None) -> tuple[str, ...]:
+def notes_of(found: Source, licence: str, parity: ParityReport, int8: Agreement | None) -> tuple[str, ...]:
     """What the person should know beyond the figures."""
     notes = []
-    if found.licence == "unknown":
+    if licence == "unknown":
         notes.append(f"{found.name} names no licence; pass licence, and know it before you ship the folder")
     if int8 is None and not batch_invariant(parity):
         notes.append(

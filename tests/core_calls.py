@@ -1,0 +1,144 @@
+"""Every function of the extension with arguments as they should be: what the boundary tests spoil and count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cascaderank import _core  # noqa: TID251  the boundary is under test
+
+Call = dict[str, Any]
+
+
+def int64(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def form() -> _core.Template:
+    return _core.Template([101, _core.QUERY, 102, _core.DOCUMENT, 102], [0, 0, 0, 1, 1], 0, 0, 16)
+
+
+def fusion() -> _core.Fusion:
+    return _core.Fusion("last", "z-score", 60.0, [], [])
+
+
+def pool(collected: bool = False) -> _core.Pool:
+    made = _core.Pool()
+    made.reset(2, None, 1, fusion())
+    if collected:
+        made.collect(0, int64(0, 1), np.ones(2, np.float32), 1)
+    return made
+
+
+TEXTS = {"ids": int64(5, 6, 7), "cu_seqlens": int64(0, 1, 3), "rows": int64(1, 0)}
+FLOATS = np.arange(12, dtype=np.float32)
+
+
+def fill() -> Call:
+    return {
+        "query": int64(9, 8),
+        **{name: array.copy() for name, array in TEXTS.items()},
+        "lengths": int64(7, 6),
+        "form": form(),
+        "order": int64(0, 1),
+        "bounds": int64(0, 1, 2),
+        "widths": int64(7, 6),
+        "packed": False,
+        **{name: np.zeros(13, np.int64) for name in ("input_ids", "attention_mask", "token_type_ids", "position_ids")},
+    }
+
+
+# name -> (function, arguments as they should be, names of the arrays that are written)
+CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]] = {
+    "sequence_lengths": (
+        _core.sequence_lengths,
+        lambda: {
+            **{name: array.copy() for name, array in TEXTS.items()},
+            "query_length": 1,
+            "form": form(),
+            "lengths": np.zeros(2, np.int64),
+        },
+        ("lengths",),
+    ),
+    "plan_batches": (
+        _core.plan_batches,
+        lambda: {
+            "lengths": int64(3, 5),
+            "token_budget": 16,
+            "max_rows": 4,
+            "window": 4,
+            "width_multiple": 1,
+            "packed": False,
+            "order": np.zeros(2, np.int64),
+            "bounds": np.zeros(3, np.int64),
+            "widths": np.zeros(2, np.int64),
+        },
+        ("order", "bounds", "widths"),
+    ),
+    "fill_batches": (_core.fill_batches, fill, ("input_ids", "attention_mask", "token_type_ids", "position_ids")),
+    "gather_ragged": (
+        _core.gather_ragged,
+        lambda: {**{name: array.copy() for name, array in TEXTS.items()}, "out": np.zeros(3, np.int64)},
+        ("out",),
+    ),
+    "topk": (_core.topk, lambda: {"scores": FLOATS.copy(), "out": np.zeros(2, np.int64)}, ("out",)),
+    "pool_embeddings": (
+        _core.pool_embeddings,
+        lambda: {
+            "hidden": FLOATS.copy().reshape(2, 3, 2),
+            "mask": np.ones((2, 3), np.int64),
+            "pooling": "mean",
+            "normalize": True,
+            "out": np.zeros((2, 2), np.float32),
+        },
+        ("out",),
+    ),
+    "normalize_rows": (_core.normalize_rows, lambda: {"matrix": FLOATS.copy().reshape(3, 4)}, ("matrix",)),
+    "dot_rows": (
+        _core.dot_rows,
+        lambda: {
+            "query": FLOATS[:4].copy(),
+            "matrix": FLOATS.copy().reshape(3, 4),
+            "rows": int64(2, 0),
+            "out": np.zeros(2, np.float32),
+        },
+        ("out",),
+    ),
+    "gather_tokens": (
+        _core.gather_tokens,
+        lambda: {
+            "hidden": FLOATS.copy().reshape(2, 3, 2),
+            "keep": np.array([[1, 0, 1], [1, 0, 0]], np.int64),
+            "normalize": False,
+            "out": np.zeros((3, 2), np.float32),
+            "cu_out": np.zeros(3, np.int64),
+        },
+        ("out", "cu_out"),
+    ),
+    "maxsim": (
+        _core.maxsim,
+        lambda: {
+            "query": FLOATS[:4].copy().reshape(2, 2),
+            "query_mask": int64(1, 1),
+            "documents": FLOATS[:6].copy().reshape(3, 2),
+            "document_mask": int64(1, 1, 1),
+            "cu_seqlens": int64(0, 1, 3),
+            "rows": int64(0, 1),
+            "length_normalize": False,
+            "out": np.zeros(2, np.float32),
+        },
+        ("out",),
+    ),
+    "Pool.reset": (
+        lambda **call: pool().reset(**call),
+        lambda: {"size": 2, "first_scores": np.ones(2, np.float32), "stages": 1, "fusion": fusion()},
+        (),
+    ),
+    "Pool.collect": (
+        lambda **call: pool().collect(**call),
+        lambda: {"stage": 0, "positions": int64(0, 1), "outputs": np.ones(2, np.float32), "columns": 1},
+        (),
+    ),
+}
