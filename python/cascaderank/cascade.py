@@ -277,7 +277,7 @@ class Cascade:
     ) -> Ranking:
         started = clock()
         text = check_query(query)
-        if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, int) or top_n < 1):
+        if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, (int, np.integer)) or top_n < 1):
             raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)

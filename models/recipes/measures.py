@@ -1,0 +1,29 @@
+"""nDCG and rank agreement, written out so that a recipe needs nothing but numpy for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def ndcg(grades: Mapping[str, int], ranked: Sequence[str], k: int = 10) -> float:
+    """nDCG@k with gains 2^grade - 1 and discounts log2(rank + 1); 0 for a query without a relevant document."""
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    gains = np.array([2.0 ** grades.get(document, 0) - 1.0 for document in ranked[:k]])
+    best = np.sort([2.0**grade - 1.0 for grade in grades.values()])[::-1][:k]
+    ideal = float(best @ discounts[: len(best)])
+    return float(gains @ discounts[: len(gains)]) / ideal if ideal > 0 else 0.0
+
+
+def kendall_tau(left: np.ndarray, right: np.ndarray) -> float:
+    """Kendall's tau-a of two score vectors: agreeing minus disagreeing pairs over all pairs, ties counting zero."""
+    above = np.triu_indices(len(left), 1)
+    agreement = np.sign(np.subtract.outer(left, left)[above]) * np.sign(np.subtract.outer(right, right)[above])
+    return float(agreement.mean())
+
+
+def z_scores(scores: np.ndarray) -> np.ndarray:
+    """Scores of one query's candidates to mean 0, deviation 1; all zero where every score is equal."""
+    deviation = scores.std()
+    return (scores - scores.mean()) / deviation if deviation > 0 else np.zeros_like(scores)
