@@ -1,7 +1,7 @@
 """Verifies a CUDA machine end to end: ``python bench/gpu_check.py [MODEL_FOLDER ...]`` (default: the installed models).
 
-For every model: is CUDA really used (the session's providers, and which nodes ran where, from ONNX Runtime's profile),
-do its scores equal the CPU's, is CUDA refused by name where it is hidden, and how many pairs a second it scores beside
+For every model: is CUDA really used (the engine's session, and which nodes ran where, from ONNX Runtime's profile), do
+its scores equal the CPU's, is CUDA refused by name where it is hidden, and how many pairs a second it scores beside
 torch in fp16 (random weights of the same architecture: speed does not depend on their values). Exits 0 when all of
 it holds, 1 when something does not, and 2 with one line where there is nothing to check. ``--rehearse`` runs the same
 steps with the CPU in CUDA's place, which shows that this script works and nothing else.
@@ -17,15 +17,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from measure import alternate, describe, machine, speedup, spread, table, write_json
+from torch_rival import LAYERS, QUERY, torch_scorer
 
-from cascaderank import Cascade, CascadeError, Stage
+from cascaderank import Cascade, CascadeError, ProviderError, Stage
 from cascaderank.model import ModelSpec, installed_models, load_spec
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -33,9 +34,8 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 TOLERANCE = {"fp32": 1e-3, "fp16": 3e-2, "int8": 5e-2}
 # Shapes are computed on the CPU on purpose; arithmetic on the CPU means that the model does not run on the GPU.
 ARITHMETIC = ("MatMul", "Gemm", "Attention", "Softmax", "LayerNorm", "Gelu", "Conv", "Quantize")
-LAYERS = {"minilm-ce-small": 3, "minilm-ce-large": 6}  # of 384 dimensions and 12 heads: what torch is built from
-QUERY = "how do I read a large file line by line without loading all of it into memory"
 _REFUSED = "refused by name"
+_USED = "provider used"
 
 Finding = tuple[bool | None, str]  # whether it holds (None: a figure, not a condition), and what was seen
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
@@ -137,52 +137,18 @@ def check_refusal(folder: Path) -> Finding:
     return said.startswith(_REFUSED), said
 
 
-def torch_scorer(folder: Path, layers: int, documents: list[str], device: str) -> Callable[[], object] | str:
-    """What scores the same pairs in torch, in batches of 128 sorted by length, or why there is none."""
-    try:
-        import torch
-        from tokenizers import Tokenizer
-        from transformers import BertConfig, BertModel
-    except ImportError as error:
-        return f"{error.name} is not installed"
-    if device == "cuda" and not torch.cuda.is_available():
-        return f"torch {torch.__version__} has no CUDA"
-    config = BertConfig(hidden_size=384, num_hidden_layers=layers, num_attention_heads=12, intermediate_size=1536)
-    kind = torch.float16 if device == "cuda" else torch.float32
-    model = BertModel(config).eval().to(device=device, dtype=kind)
-    head = torch.nn.Linear(384, 1).to(device=device, dtype=kind)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(256)
-    tokenizer.enable_padding()
-    ordered = sorted(documents, key=len, reverse=True)
-
-    def score() -> object:
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(ordered), 128):
-                rows = tokenizer.encode_batch([(QUERY, text) for text in ordered[start : start + 128]])
-                columns = [
-                    torch.tensor([getattr(row, name) for row in rows], device=device)
-                    for name in ("ids", "attention_mask", "type_ids")
-                ]
-                hidden = model(*columns[:2], token_type_ids=columns[2]).last_hidden_state
-                found.append(head(hidden[:, 0]).float().cpu())
-        return torch.cat(found)
-
-    return score
-
-
-def check_speed(spec: ModelSpec, provider: str, pairs: int, repetitions: int) -> Finding:
+def check_speed(spec: ModelSpec, provider: str, options: argparse.Namespace) -> Finding:
     """Pairs a second beside torch in fp16; a figure, not a condition."""
-    if spec.name not in LAYERS:
-        return None, "not compared: only " + " and ".join(LAYERS) + " have a known architecture"
+    layers, pairs = options.layers or LAYERS.get(spec.name), options.pairs
+    if spec.kind != "cross_encoder" or layers is None:
+        return None, "not compared: only cross-encoders are, and one of unknown shape needs --layers"
     documents = texts(pairs)
-    rival = torch_scorer(spec.folder, LAYERS[spec.name], documents, provider)
+    rival = torch_scorer(spec.folder, (layers, options.hidden), documents, provider)
     with Cascade([Stage(spec.folder, keep=pairs, provider=provider)]) as cascade:
         contenders: dict[str, Callable[[], object]] = {"ours": lambda: cascade.rank(QUERY, documents)}
         if not isinstance(rival, str):
             contenders["torch"] = rival
-        seconds = alternate(contenders, repetitions, warm_up=2)
+        seconds = alternate(contenders, options.repetitions, warm_up=2)
     said = f"{pairs / spread(seconds['ours']).median:.0f} pairs/s ({spec.precision})"
     if isinstance(rival, str):
         return None, f"{said}; torch not compared: {rival}"
@@ -198,11 +164,44 @@ def check_parity(spec: ModelSpec, provider: str) -> Finding:
     return difference <= tolerance, f"largest difference {difference:.1e} of 64 scores (tolerance {tolerance:g})"
 
 
+def check_use(spec: ModelSpec, provider: str) -> Finding:
+    """The engine's own session is on the provider. An int8 graph may be refused: CUDA lacks its kernels."""
+    try:
+        with Cascade([Stage(spec.folder, keep=1, provider=provider)]) as cascade:
+            return cascade.providers == (provider,), f"the session uses {cascade.providers[0]}"
+    except ProviderError as error:
+        return (None if spec.precision == "int8" else False), f"refused: {error}"
+
+
+def check_model(spec: ModelSpec, provider: str, options: argparse.Namespace) -> Iterator[tuple[str, Finding]]:
+    """Name and finding of each check; a check that breaks is a finding, and the others still run."""
+    checks: dict[str, Callable[[], Finding]] = {
+        _USED: lambda: check_use(spec, provider),
+        "hidden CUDA refused": lambda: check_refusal(spec.folder),
+        "nodes on the device": lambda: check_nodes(spec, provider),
+        "same scores as the CPU": lambda: check_parity(spec, provider),
+        "speed": lambda: check_speed(spec, provider, options),
+    }
+    used = True
+    for name, check in checks.items():
+        if not used and name != "hidden CUDA refused":
+            continue
+        try:
+            found = check()
+        except Exception as error:  # noqa: BLE001
+            found = False, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if name == _USED:
+            used = bool(found[0])
+        yield name, found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, help="model folders (default: the installed models)")
     parser.add_argument("--pairs", type=int, default=1000, help="pairs of the speed figures (default 1000)")
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--layers", type=int, help="layers of a cross-encoder that is not one of the installed ones")
+    parser.add_argument("--hidden", type=int, default=384, help="its dimensions (default 384)")
     parser.add_argument("--rehearse", action="store_true", help="the CPU in CUDA's place: checks this script only")
     parser.add_argument("--json", help="write the findings to this file")
     arguments = parser.parse_args()
@@ -225,18 +224,11 @@ def main() -> int:
     findings: list[dict[str, Any]] = []
     for folder in folders:
         spec = load_spec(folder)
-        checks: dict[str, Callable[[], Finding]] = {
-            "nodes on the device": lambda spec=spec: check_nodes(spec, provider),
-            "same scores as the CPU": lambda spec=spec: check_parity(spec, provider),
-            "hidden CUDA refused": lambda spec=spec: check_refusal(spec.folder),
-            "speed": lambda spec=spec: check_speed(spec, provider, arguments.pairs, arguments.repetitions),
-        }
-        for name, check in checks.items():
-            try:
-                passed, said = check()
-            except Exception as error:  # noqa: BLE001  a check that breaks is a finding, and the others still run
-                passed, said = False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        for name, (passed, said) in check_model(spec, provider, arguments):
             findings.append({"model": spec.name, "check": name, "passed": passed, "finding": said})
+    if not any(one["check"] == _USED and one["passed"] for one in findings):
+        said = "none: give the folder of a model in fp32 (cascaderank export --precision fp32)"
+        findings.append({"model": "all", "check": "a model that runs there", "passed": False, "finding": said})
     rows = [("model", "check", "", "finding")]
     rows += [(one["model"], one["check"], _MARKS[one["passed"]], one["finding"]) for one in findings]
     print(table(rows, right=()))

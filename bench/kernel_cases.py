@@ -7,50 +7,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from kernel_case import Case
+from packing_case import packing
 
 from cascaderank.kernels import (
-    DOCUMENT,
-    QUERY,
     Fusion,
     PlanRule,
     Pool,
-    Ragged,
-    Template,
     dot_rows,
     gather_tokens,
     maxsim,
-    pack,
-    plan,
     pool_embeddings,
     topk,
 )
-
-Call = Callable[[], Any]
-CLS, SEP, PAD = 101, 102, 0
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """``others`` are the rivals; ``same(ours, theirs)`` says whether two answers agree. ``wanted`` is the promised
-    ratio to the fastest rival, None where nothing is promised."""
-
-    name: str
-    ours: Call
-    others: dict[str, Call]
-    same: Callable[[Any, Any], bool]
-    wanted: float | None = None
 
 
 def cases(seed: int = 1) -> list[Case]:
     random = np.random.default_rng(seed)
     return [
         _topk(random),
-        _packing(random, "packing, one pair a run", PlanRule(16_384, 1, 1 << 40)),
-        _packing(random, "packing, 16384 tokens a run", PlanRule(16_384, 128, 1 << 40)),
+        packing(random, "packing, one pair a run", PlanRule(16_384, 1, 1 << 40)),
+        packing(random, "packing, 16384 tokens a run", PlanRule(16_384, 128, 1 << 40)),
         _collect(random),
         _request(random),
         _pooling(random),
@@ -60,10 +40,6 @@ def cases(seed: int = 1) -> list[Case]:
     ]
 
 
-def _equal(ours: Any, theirs: Any) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
 def _close(tolerance: float) -> Callable[[Any, Any], bool]:
     return lambda ours, theirs: bool(np.allclose(ours, theirs, rtol=tolerance, atol=tolerance))
 
@@ -71,84 +47,16 @@ def _close(tolerance: float) -> Callable[[Any, Any], bool]:
 def _topk(random: np.random.Generator) -> Case:
     scores = random.standard_normal(1000).astype(np.float32)
 
-    def numpy_topk() -> np.ndarray:
+    def numpy_negated() -> np.ndarray:
         best = np.argpartition(-scores, 99)[:100]
         return best[np.argsort(-scores[best])]
 
-    return Case("top-k, 100 of 1000", lambda: topk(scores, 100), {"numpy": numpy_topk}, np.array_equal, 3.0)
+    def numpy_ascending() -> np.ndarray:
+        best = np.argpartition(scores, 900)[900:]
+        return best[scores[best].argsort()[::-1]]
 
-
-def _packing(random: np.random.Generator, name: str, rule: PlanRule) -> Case:
-    """1000 pairs of about 100 tokens: a query of 10, documents of 60 to 114, three special tokens."""
-    lengths = random.integers(60, 115, 1000)
-    ids = random.integers(1000, 30_000, int(lengths.sum()))
-    documents = Ragged(ids, np.concatenate([[0], np.cumsum(lengths)]))
-    query = random.integers(1000, 30_000, 10)
-    rows = np.arange(1000)
-    form = Template([CLS, QUERY, SEP, DOCUMENT, SEP], [0, 0, 0, 1, 1], PAD, 0, 256)
-    # What a Python program holds after tokenising: a list of ids per text.
-    query_list = query.tolist()
-    bounds = documents.cu_seqlens.tolist()
-    lists = [ids[start:stop].tolist() for start, stop in itertools.pairwise(bounds)]
-
-    def ours() -> Any:
-        made = plan(documents, rows, len(query), form, rule)
-        tensors = {name: np.empty(made.tokens, np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
-        pack(made, query, documents, rows, form, tensors)
-        return [made.order, *tensors.values()]
-
-    def grouped(lengths: list[int]) -> list[list[int]]:
-        """Longest first, as many rows as the budget takes at the width of the first."""
-        groups: list[list[int]] = []
-        for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-            full = groups and (
-                len(groups[-1]) == rule.max_rows or (len(groups[-1]) + 1) * lengths[groups[-1][0]] > rule.token_budget
-            )
-            if not groups or full:
-                groups.append([])
-            groups[-1].append(row)
-        return groups
-
-    def python_lists() -> Any:
-        pairs = [[CLS, *query_list, SEP, *tokens[: 256 - 3 - len(query_list)], SEP] for tokens in lists]
-        front = len(query_list) + 2
-        ids_out, mask_out, types_out, order = [], [], [], []
-        for group in grouped([len(pair) for pair in pairs]):
-            width = len(pairs[group[0]])
-            ids_out.append(np.array([pairs[row] + [PAD] * (width - len(pairs[row])) for row in group]))
-            mask_out.append(np.array([[1] * len(pairs[row]) + [0] * (width - len(pairs[row])) for row in group]))
-            types_out.append(
-                np.array(
-                    [[0] * front + [1] * (len(pairs[row]) - front) + [0] * (width - len(pairs[row])) for row in group]
-                )
-            )
-            order += group
-        return [np.array(order), *(np.concatenate([a.reshape(-1) for a in o]) for o in (ids_out, mask_out, types_out))]
-
-    def python_rows() -> Any:
-        """The loop of somebody who knows NumPy: slices into preallocated tensors."""
-        front = len(query) + 2
-        lengths = np.minimum(np.diff(documents.cu_seqlens) + front + 1, 256).tolist()
-        out: list[list[np.ndarray]] = [[], [], []]
-        order: list[int] = []
-        for group in grouped(lengths):
-            shape = (len(group), lengths[group[0]])
-            input_ids, mask, types = np.full(shape, PAD), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-            for place, row in enumerate(group):
-                length = lengths[row]
-                input_ids[place, 0] = CLS
-                input_ids[place, 1 : front - 1] = query
-                input_ids[place, front - 1] = SEP
-                input_ids[place, front : length - 1] = ids[bounds[row] : bounds[row] + length - 1 - front]
-                input_ids[place, length - 1] = SEP
-                mask[place, :length] = 1
-                types[place, front:length] = 1
-            for held, tensor in zip(out, (input_ids, mask, types), strict=True):
-                held.append(tensor.reshape(-1))
-            order += group
-        return [np.array(order), *(np.concatenate(held) for held in out)]
-
-    return Case(name, ours, {"python lists": python_lists, "python + numpy rows": python_rows}, _equal, 10.0)
+    rivals = {"numpy, negated": numpy_negated, "numpy, reversed": numpy_ascending}
+    return Case("top-k, 100 of 1000", lambda: topk(scores, 100), rivals, np.array_equal, 3.0)
 
 
 def _collect(random: np.random.Generator) -> Case:

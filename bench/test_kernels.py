@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kernel_cases import Case, cases
+from kernel_case import Case
+from kernel_cases import cases
 
 _CASES = cases()
 _RUNS = [(case, who) for case in _CASES for who in ("cascaderank", *case.others)]

@@ -45,9 +45,10 @@ std::size_t drop_hopeless(std::span<std::uint64_t> keys, std::size_t k) {
         return keys.size();
     }
     std::size_t kept = 0;
-    for (const std::uint64_t key : keys) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const std::uint64_t key = keys[i];
         keys[kept] = key;
-        kept += survives(key) ? 1U : 0U;
+        kept += static_cast<std::size_t>(survives(key));
     }
     return count;
 }
@@ -61,15 +62,15 @@ void topk(std::span<const Score> scores, std::span<Index> out) {
     // first, above the index. Comparing integers is what makes this several times faster than comparing structs.
     const auto buffer = std::make_unique_for_overwrite<std::uint64_t[]>(scores.size());
     const std::span keys(buffer.get(), scores.size());
-    bool bad = false;
+    std::uint32_t bad = 0;  // an integer: with a bool the loop does not vectorise
     for (std::size_t i = 0; i < scores.size(); ++i) {
-        const auto bits = std::bit_cast<std::uint32_t>(scores[i] + 0.0F);  // -0.0 becomes 0.0
-        bad |= (bits & 0x7F800000U) == 0x7F800000U;                        // NaN or Inf
+        const auto bits = std::bit_cast<std::uint32_t>(scores[i] + 0.0F);        // -0.0 becomes 0.0
+        bad |= static_cast<std::uint32_t>((bits & 0x7F800000U) == 0x7F800000U);  // NaN or Inf
         const auto negative = static_cast<std::uint32_t>(static_cast<std::int32_t>(bits) >> 31);
         const std::uint32_t ascending = bits ^ (negative | 0x80000000U);
         keys[i] = (static_cast<std::uint64_t>(~ascending) << 32U) | static_cast<std::uint64_t>(i);
     }
-    if (bad) [[unlikely]] {
+    if (bad != 0) [[unlikely]] {
         const auto where =
             std::find_if(scores.begin(), scores.end(), [](Score score) { return !std::isfinite(score); });
         require(false, "score ", *where, " at index ", where - scores.begin(), " is not finite");
