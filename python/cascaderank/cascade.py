@@ -86,7 +86,7 @@ class Cascade:
         self.config = config
         self._workers = Workers(config.workers)
         self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
-        self._pools: deque[Pool] = deque()
+        self._pools: deque[Pool] = deque(maxlen=_REQUEST_THREADS)  # left by earlier requests, with their memory
         self._closed = False
         self._running = 0
         self._idle = threading.Condition()

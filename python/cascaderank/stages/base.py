@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from cascaderank.session import Runner, Session
 from cascaderank.tokenizer import TextTokenizer
 
 Float32 = NDArray[np.float32]
+_KEPT_TOKENS = 1 << 18  # a request of 1000 documents of 256 tokens; larger buffers are not kept between requests
+_KEPT_BUFFERS = 8  # requests that may leave their buffers to later ones
 Keep = Callable[[int, dict[str, Int64], Float32], None]
 
 
@@ -71,6 +74,7 @@ class ModelPart:
     rule: PlanRule
     cost: Cost = field(default_factory=Cost)
     tokenize_cost: Cost = field(default_factory=Cost)
+    _buffers: deque[dict[str, Int64]] = field(default_factory=lambda: deque(maxlen=_KEPT_BUFFERS))
 
     def template(self, entries: tuple[str, ...]) -> Template:
         """Resolve a manifest template to ids."""
@@ -134,7 +138,8 @@ class ModelPart:
         the micro-batches that were completed.
         """
         begun = clock()
-        tensors = {role: np.empty(made.tokens, np.int64) for role in self.spec.input.names}
+        buffers = self._take_buffers(made.tokens)
+        tensors = {role: buffer[: made.tokens] for role, buffer in buffers.items()}
         pack(made, query, texts, rows, form, tensors)
         if unattended and "attention_mask" in tensors:
             end = int(made.lengths[0])
@@ -155,6 +160,7 @@ class ModelPart:
 
         sizes = [offsets[batch + 1] - offsets[batch] for batch in range(len(made))]
         log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget)
+        self._give_back(buffers)
         counts.run_s += log.wall_s
         counts.model_s += log.model_s
         counts.micro_batches += len(log.done)
@@ -167,6 +173,20 @@ class ModelPart:
                 counts.tokens += int(made.lengths[held].sum())
                 counts.tensor_tokens += sizes[batch]
         return log.done
+
+    def _take_buffers(self, tokens: int) -> dict[str, Int64]:
+        """Flat input buffers of at least ``tokens`` elements, from an earlier request where one left any."""
+        try:
+            buffers = self._buffers.pop()
+        except IndexError:
+            buffers = {}
+        if not buffers or len(buffers["input_ids"]) < tokens:
+            buffers = {role: np.empty(tokens, np.int64) for role in self.spec.input.names}
+        return buffers
+
+    def _give_back(self, buffers: dict[str, Int64]) -> None:
+        if len(buffers["input_ids"]) <= _KEPT_TOKENS:
+            self._buffers.append(buffers)
 
     def not_finite(
         self, request: Request, candidates: Int64 | None, tensors: dict[str, Int64], output: Float32
