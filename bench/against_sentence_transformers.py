@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from measure import alternate, bar, bar_line, describe, machine, speedup, spread, table, write_json
 from sentence_transformers import CrossEncoder
-from stock_cross_encoder import QUERY, make_folder, make_torch_folder, pair_lengths, passages
+from stock_cross_encoder import LENGTHS, QUERY, make_folder, make_torch_folder, pair_lengths, passages
 from torch.nn import Identity
 
 from cascaderank import Cascade, Stage
@@ -124,6 +124,9 @@ def measure(contenders: dict[str, Contender], lengths: np.ndarray, repetitions: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument(
+        "--tokens", type=int, nargs=2, default=LENGTHS, metavar=("LOW", "HIGH"), help="tokens of a pair (60 320)"
+    )
     parser.add_argument("--repetitions", type=int, default=9, help="rounds of all contenders (default 9)")
     parser.add_argument("--folder", help="keep the exported models here and find them again")
     parser.add_argument("--json", help="write the figures to this file")
@@ -133,7 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(arguments.folder or scratch)
         source = make_torch_folder(base / "torch")
-        texts = passages(source, arguments.pairs)
+        texts = passages(source, arguments.pairs, tuple(arguments.tokens))
         lengths = pair_lengths(source, texts)
         print(
             f"{len(texts)} pairs of one query, {lengths.mean():.0f} tokens on average (from {lengths.min()} to "

@@ -18,7 +18,7 @@ from cascaderank.demo.corpus import read_corpus
 from cascaderank.export import export_model
 
 QUERY = "how do I read a large file line by line without loading all of it into memory"
-_LENGTHS = (60, 320)  # tokens of a pair; the spread of passages that search engines index
+LENGTHS = (60, 320)  # tokens of a pair; the spread of passages that search engines index
 _HEAD_STD = 1.0
 
 
@@ -57,12 +57,13 @@ def pair_lengths(folder: Path, texts: list[str]) -> np.ndarray:
     return np.array([len(row) for row in encoded["input_ids"]])
 
 
-def passages(folder: Path, count: int, seed: int = 0) -> list[str]:
-    """``count`` passages of Python's own documentation, drawn with a fixed seed, in no order of length."""
+def passages(folder: Path, count: int, limits: tuple[int, int] = LENGTHS, seed: int = 0) -> list[str]:
+    """``count`` passages of Python's own documentation that make pairs of so many tokens (both limits included), drawn
+    with a fixed seed, in no order of length."""
     texts = [document.text for document in read_corpus()]
     texts = [texts[place] for place in np.random.default_rng(seed).permutation(len(texts))[: 20 * count].tolist()]
     lengths = pair_lengths(folder, texts)
-    held = [text for text, length in zip(texts, lengths, strict=True) if _LENGTHS[0] <= length <= _LENGTHS[1]]
+    held = [text for text, length in zip(texts, lengths, strict=True) if limits[0] <= length <= limits[1]]
     if len(held) < count:
-        raise SystemExit(f"only {len(held)} passages of {_LENGTHS[0]} to {_LENGTHS[1]} tokens, {count} were asked for")
+        raise SystemExit(f"only {len(held)} passages of {limits[0]} to {limits[1]} tokens, {count} were asked for")
     return held[:count]
