@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--score", choices=("none", "sigmoid", "softmax[1]", "yes-no"), help="how a logit becomes the shown score"
     )
-    parser.add_argument("--pooling", choices=("mean", "cls", "last_token", "none"))
+    parser.add_argument("--pooling", choices=("mean", "cls", "last_token"))
     parser.add_argument(
         "--normalize", action=argparse.BooleanOptionalAction, default=None, help="scale vectors to length 1"
     )
