@@ -115,27 +115,20 @@ class Workers:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
+@dataclass(slots=True)
 class _Job:
     """One stage's micro-batches, drained by several workers."""
 
-    def __init__(
-        self,
-        session: Session,
-        tokens: Sequence[int],
-        run_one: RunOne,
-        cost: Cost,
-        budget: Budget,
-    ) -> None:
-        self.session = session
-        self.tokens = tokens
-        self.run_one = run_one
-        self.cost = cost
-        self.budget = budget
-        self.next = count().__next__  # atomic under the interpreter lock
-        self.done: list[int] = []
-        self.model_s = 0.0
-        self.failed = False
-        self._lock = threading.Lock()
+    session: Session
+    tokens: Sequence[int]
+    run_one: RunOne
+    cost: Cost
+    budget: Budget
+    next: Callable[[], int] = field(default_factory=lambda: count().__next__)  # atomic under the interpreter lock
+    done: list[int] = field(default_factory=list)
+    model_s: float = 0.0
+    failed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self) -> None:
         model_s = 0.0
