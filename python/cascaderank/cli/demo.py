@@ -33,8 +33,8 @@ _EXAMPLES = """\
 """
 QUESTIONS = (
     "create a folder and all missing parents",
-    "cut a known ending off a string, but only when it has it",
-    "why is my list default argument shared between calls",
+    "run a function when the program exits",
+    "visit every file in a directory tree",
 )
 
 
