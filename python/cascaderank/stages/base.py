@@ -84,8 +84,10 @@ class ModelPart:
         pad = self.tokenizer.token_id(spec.input.pad_token)
         return Template(parts, list(spec.input.segments), pad, spec.input.position_offset, spec.max_length)
 
-    def fit_query(self, query: Int64, room: int, request: Request, counts: Counts) -> Int64:
-        """Refuse a query of more than ``room`` tokens, or cut it where the cascade allows that by name."""
+    def query(self, request: Request, counts: Counts, room: int, cut: int | None = None) -> Int64:
+        """The query's tokens. More than ``room`` are refused or, where the cascade allows that by name, cut to ``cut``
+        (``room`` by default)."""
+        query = request.query_tokens(self.tokenizer, self.spec.input.query_prefix)
         if len(query) <= room:
             return query
         if not request.truncate_query:
@@ -93,8 +95,9 @@ class ModelPart:
                 f"query: {len(query)} tokens, but stage {self.spec.name!r} takes at most {room} (max_length "
                 f"{self.spec.max_length}); shorten it, or set truncate_query = true in [cascade]"
             )
-        counts.truncated_query_tokens += len(query) - room
-        return query[:room]
+        kept = room if cut is None else min(room, cut)
+        counts.truncated_query_tokens += len(query) - kept
+        return query[:kept]
 
     def query_room(self, form: Template) -> int:
         """Tokens a query may have: the window less special tokens and, in a pair, one document token."""

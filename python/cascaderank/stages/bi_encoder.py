@@ -21,13 +21,8 @@ class BiEncoder:
         self.document_form = part.template(part.spec.input.document)
         self._room = part.query_room(self._query_form)
 
-    def _query(self, request: Request, counts: Counts) -> Int64:
-        part = self.part
-        tokens = request.query_tokens(part.tokenizer, part.spec.input.query_prefix)
-        return part.fit_query(tokens, self._room, request, counts)
-
     def check_query(self, request: Request) -> None:
-        self._query(request, Counts())
+        self.part.query(request, Counts(), self._room)
 
     def encode(
         self,
@@ -74,7 +69,7 @@ class BiEncoder:
 
     def score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
         begun = clock()
-        query = self._query(request, counts)
+        query = self.part.query(request, counts, self._room)
         counts.tokenize_s += clock() - begun
         cu_seqlens = np.array([0, len(query)], np.int64)
         vector, reached = self.encode(

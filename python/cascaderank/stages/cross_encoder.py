@@ -20,11 +20,8 @@ class CrossEncoder:
         self._room = part.query_room(self._form)
 
     def _query(self, request: Request, counts: Counts) -> Int64:
-        part = self.part
-        tokens = request.query_tokens(part.tokenizer, part.spec.input.query_prefix)
         # A query that is cut keeps at most three quarters of the window, as BAAI's and mixedbread's rerankers do.
-        room = self._room if len(tokens) <= self._room else min(self._room, part.spec.max_length * 3 // 4)
-        return part.fit_query(tokens, room if request.truncate_query else self._room, request, counts)
+        return self.part.query(request, counts, self._room, self.part.spec.max_length * 3 // 4)
 
     def check_query(self, request: Request) -> None:
         self._query(request, Counts())

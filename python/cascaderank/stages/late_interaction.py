@@ -32,20 +32,15 @@ class LateInteraction:
         self._mask_id = part.tokenizer.token_id(output.mask_token) if output.query_length else 0
         self._skip = np.array([part.tokenizer.token_id(token) for token in output.skip_tokens], np.int64)
 
-    def _query(self, request: Request, counts: Counts) -> Int64:
-        part = self.part
-        tokens = request.query_tokens(part.tokenizer, part.spec.input.query_prefix)
-        return part.fit_query(tokens, self._room, request, counts)
-
     def check_query(self, request: Request) -> None:
-        self._query(request, Counts())
+        self.part.query(request, Counts(), self._room)
 
     def _encode_query(self, request: Request, counts: Counts) -> Float32 | None:
         """Token vectors float32 ``[tokens, dimension]`` of the query, expanded with mask tokens where the model wants
         it; None when the deadline came first."""
         part, output = self.part, self.part.spec.output
         begun = clock()
-        query = self._query(request, counts)
+        query = self.part.query(request, counts, self._room)
         counts.tokenize_s += clock() - begun
         expansion = _NONE
         if output.query_length:
