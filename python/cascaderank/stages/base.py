@@ -220,20 +220,17 @@ class ModelPart:
 def plan_rule(stage: Stage, spec: ModelSpec, session: Session) -> PlanRule:
     """Limits of a micro-batch, from what was measured (bench/README.md).
 
-    A model that is not batch-invariant (dynamic int8) gets one row per run, so that no neighbour can move a score. On a
-    CPU the others get up to 256 tokens: a long row travels alone, so almost nothing is padded, activations stay in the
-    cache and any run can be the last before a deadline; rows of less than 130 tokens run a little faster in twos and
-    fours. On a device rows share a run up to 16384 tokens, widths rounded up to 32 so that buffers are reused.
+    On a CPU one row per run: nothing is padded, activations stay in the cache, the workers finish close together, any
+    run can be the last before a deadline, and a dynamically quantised model cannot let a neighbour move a score. On a
+    device rows share a run up to 16384 tokens, widths rounded up to 32 so that buffers are reused; a model that is not
+    batch-invariant still goes alone.
     """
-    on_cpu = session.provider == "cpu"
-    together = 8 if on_cpu else 128
-    if not spec.batch_invariant and stage.token_budget is None:
-        together = 1
+    alone = session.provider == "cpu" or not spec.batch_invariant
     return PlanRule(
-        token_budget=stage.token_budget or (256 if on_cpu else 16_384),
-        max_rows=stage.max_rows or together,
+        token_budget=stage.token_budget or 16_384,
+        max_rows=stage.max_rows or (1 if alone and stage.token_budget is None else 128),
         window=1 << 40,
-        width_multiple=1 if on_cpu else 32,
+        width_multiple=1 if session.provider == "cpu" else 32,
     )
 
 
