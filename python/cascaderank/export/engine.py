@@ -19,6 +19,7 @@ from cascaderank.model import ModelSpec
 from cascaderank.request import Request, with_prefix
 from cascaderank.schedule import Budget, Workers
 from cascaderank.stages import BiEncoder, Counts, Loader
+from cascaderank.stages.base import ModelPart
 
 Float32 = NDArray[np.float32]
 
@@ -39,7 +40,8 @@ class Engine:
         except BaseException:
             self._workers.close()
             raise
-        self.spec: ModelSpec = self._scorer.part.spec
+        self.part: ModelPart = self._scorer.part
+        self.spec: ModelSpec = self.part.spec
 
     def __enter__(self) -> Self:
         return self

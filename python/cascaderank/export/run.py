@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import ModelError
+from cascaderank.export.calibration import calibration_inputs
 from cascaderank.export.decide import Decision, Options, decide
 from cascaderank.export.extras import require
 from cascaderank.export.form import Form, make_form
@@ -53,8 +54,9 @@ def export_model(
 ) -> ExportReport:
     """Write the model folder ``out`` from a Hugging Face model folder or name, if it passes the parity gate.
 
-    What is None is read from the model's own files. ``precision`` is "fp32" or "int8" (dynamic); ``data`` is a folder
-    in the layout of BEIR on whose ``split`` nDCG@10 is measured before and after quantisation. ``reduce_range`` and
+    What is None is read from the model's own files. ``precision`` is "fp32" or "int8" (``quantize.DEFAULT``). ``data``
+    is a folder in the layout of BEIR: nDCG@10 is measured on its ``split`` before and after quantisation, and its split
+    "train", where there is one, calibrates in place of the parity gate's texts. ``reduce_range`` and
     ``quantize_embeddings``: see ``quantize_graph``. Graphs of more than ``external_over`` bytes keep their weights in a
     file beside them. ``recipe`` is the command that repeats the export, ``source_name`` what the model
     is called where the folder's name does not say it.
@@ -171,7 +173,8 @@ def _int8_folder(
     progress: Progress | None, settings: dict[str, Any],
 ) -> tuple[Agreement, QualityReport | None]:  # fmt: skip
     fp32, folder = folders["fp32"], folders["int8"]
-    method = quantize_graph(fp32 / "model.onnx", folder / "model.onnx", **settings)
+    inputs = calibration_inputs(fp32, data, split)
+    method = quantize_graph(fp32 / "model.onnx", folder / "model.onnx", inputs, **settings)
     shutil.copy2(fp32 / "tokenizer.json", folder / "tokenizer.json")
     # Dynamic activations are quantised over the whole tensor, so neighbours in a micro-batch move a score.
     precision = {"weights": "int8", "method": method, "layout": "padded", "batch_invariant": False}

@@ -1,0 +1,52 @@
+"""What both cross-encoders are trained and judged on: graded lists, mined groups, and dev lists."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+
+import numpy as np
+from data import read_collection
+from lessons import Group, dev_ndcg, graded_groups
+from lists import read_lists
+from mining import COLLECTIONS, mined_groups, open_mine
+from pair_head import PairModel
+from pairs import PairEncoder, clean_tokenizer
+
+LISTED, MINED = 12, 8  # rows of a graded list (of 16) and of a mined group
+
+
+class Curriculum:
+    """Two thirds of a step are graded lists (the public ones and this project's own), a third questions with one
+    known answer and hard negatives by BM25 and the bi-encoder."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._encoder = PairEncoder(clean_tokenizer(options.bi / "tokenizer.json"))
+        self._train, self._dev = (
+            [read_collection(options.data, "graded-lists", split), read_lists(options.data, split, options.lists)]
+            for split in ("train", "dev")
+        )
+        self._mines = [open_mine(options.data, name, options.bi, options.cache) for name in COLLECTIONS]
+        self.start(0)
+
+    def start(self, pairs: int) -> None:
+        """Begin to draw; a run resumed after `pairs` draws other groups than before the stop, not the same again."""
+        seed = self._options.seed
+        self._graded = graded_groups(self._train, self._encoder, LISTED, np.random.default_rng([seed, 2, pairs]))
+        self._mined = mined_groups(self._mines, self._encoder, MINED, np.random.default_rng([seed, 3, pairs]))
+
+    def groups(self) -> list[Group]:
+        """One step's groups."""
+        (a, b, c, d), (e, f) = islice(self._graded, 4), islice(self._mined, 2)
+        return [a, e, b, c, f, d]
+
+    def examples(self, count: int = 16) -> list[Group]:
+        """Some graded lists to fit or to prune a start with."""
+        rng = np.random.default_rng([self._options.seed, 1])
+        return list(islice(graded_groups(self._train, self._encoder, LISTED, rng), count))
+
+    def dev(self, model: PairModel) -> dict[str, float]:
+        """nDCG@10 per source of dev lists."""
+        count, threads = self._options.dev_lists, self._options.threads
+        return {lists.name: dev_ndcg(model, lists, lists.sample(count), self._encoder, threads) for lists in self._dev}
