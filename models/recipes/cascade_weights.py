@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from measured_sets import CHOOSING, Lists, Task, read_lists
 from measures import ndcg, z_scores
-from quality_systems import BI, FIRST, SINGLE, Parts, by, cascade_order
+from quality_systems import BI, FIRST, SINGLE, Parts, by, cascade_order, for_documents
 from rich.progress import track
 from scoring import Bench, bench, score_lists
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--wide", type=int, default=1000, help="candidates before it, on the Python documentation")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    config = read_config(options.models / "cascade.toml")
+    config = for_documents(read_config(options.models / "cascade.toml"), True)
     sets: dict[Task, list[Query]] = {}
     with bench(options.cache, options.threads) as where:
         for task in CHOOSING:

@@ -21,7 +21,7 @@ from measured import SetResult, Values, measure, narrowed, parts_of
 from measured_sets import BAR, JUDGED, QA, Lists, Task, read_lists
 from quality_fp32 import fp32_folder
 from quality_manifests import write_manifests
-from quality_systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order
+from quality_systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order, for_documents
 from quality_tables import report, summary, write_between
 from scoring import Bench, bench, score_lists
 
@@ -40,6 +40,7 @@ def model_scores(folder: Path, lists: Lists, queries: Sequence[str], depth: int,
 
 def check_cascade(config: CascadeConfig, models: Path, lists: Lists, scored: dict[str, Parts], threads: int) -> int:
     """Run the real cascade on these queries; raises RuntimeError where its first ten differ. Returns their number."""
+    config = for_documents(config, True)
     stages = tuple(replace(stage, model=models / Path(stage.model).name) for stage in config.stages)
     real = replace(config, stages=stages, workers=threads, truncate_query=True, deadline_ms=None)
     with Cascade(real) as cascade:

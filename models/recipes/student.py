@@ -27,7 +27,7 @@ def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: lis
     return student
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def keep_neurons(model: PairModel, count: int, groups: list[Group]) -> None:
     """Keep the `count` feed-forward neurons of each layer that move its output most: rms activation times the norm of
     the outgoing weights, over some groups."""

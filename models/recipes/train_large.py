@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shared = Path(__file__).resolve().parents[3] / "shared"
     parser.add_argument("--weights", type=Path, default=shared / "models" / "ce6", help="what to start from")
-    options = arguments(parser, out="large", pairs=70_000, rate=4e-5)
+    options = arguments(parser, out="large", pairs=70_000, rate=4e-5, head_rate=4e-4)
     curriculum = Curriculum(options)
     model = load_pair_model(options.weights)
     words = model.state_dict()[WORDS].clone()

@@ -24,7 +24,9 @@ from torch import Tensor
 WORDS = "bert.embeddings.word_embeddings.weight"
 
 
-def arguments(parser: argparse.ArgumentParser, *, out: str, pairs: int, rate: float) -> argparse.Namespace:
+def arguments(
+    parser: argparse.ArgumentParser, *, out: str, pairs: int, rate: float, head_rate: float
+) -> argparse.Namespace:
     """The options that all training commands share; the command's own are in `parser` already."""
     here = Path(__file__).resolve().parent
     shared = here.parents[2] / "shared"
@@ -36,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser, *, out: str, pairs: int, rate: fl
     parser.add_argument("--pairs", type=int, default=pairs, help="pairs to train on; the rate falls to 0 with them")
     parser.add_argument("--minutes", type=float, default=1e9, help="end earlier: whichever comes first")
     parser.add_argument("--rate", type=float, default=rate)
-    parser.add_argument("--head-rate", type=float, default=10 * rate)
+    parser.add_argument("--head-rate", type=float, default=head_rate)
     parser.add_argument("--dev-lists", type=int, default=64, help="dev lists of each source")
     parser.add_argument("--every", type=int, default=6000, help="pairs between two looks at dev")
     parser.add_argument("--patience", type=int, default=4, help="looks at dev without a gain before stopping")

@@ -218,7 +218,10 @@ class Cascade:
         if candidates.size and not candidates.ids:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
         with self._under_way():
-            return encode_documents(self._flow.scorers, candidates, progress)
+            needed = [
+                s for s, stage in zip(self._flow.scorers, self._flow.stages, strict=True) if stage.stored is not False
+            ]
+            return encode_documents(needed, candidates, progress)
 
     def warm_up(self, runs: int = 2) -> None:
         """Run every stage on a small request, so that the first real one finds allocated memory and known costs."""

@@ -33,8 +33,10 @@ class Stage:
     ``cpu``, ``cuda`` (an error where CUDA cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says
     which). ``min_score`` drops candidates whose score (after the model's activation) is below it; ``margin`` those
     more than that many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
-    candidates than that. ``token_budget`` (tokens of one micro-batch, padding included), ``max_rows``, ``threads``
-    (inside one run) and ``spinning`` override the plan chosen from model and provider.
+    candidates than that. ``stored`` runs it only where the store knows all candidates (True), or does not (False): a
+    cheap encoder for bare texts beside a better one with vectors made ahead. ``token_budget`` (tokens of one
+    micro-batch, padding included), ``max_rows``, ``threads`` (inside one run) and ``spinning`` override the plan chosen
+    from model and provider.
     """
 
     model: str | os.PathLike[str]
@@ -47,6 +49,7 @@ class Stage:
     min_score: float | None = None
     margin: float | None = None
     candidates_over: int | None = None
+    stored: bool | None = None
     token_budget: int | None = None
     max_rows: int | None = None
     threads: int = 1
@@ -68,6 +71,8 @@ class Stage:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
             raise ConfigError(f"{where}: name is {self.name!r}, expected a string")
         _flag(where, "spinning", self.spinning)
+        if self.stored is not None:
+            _flag(where, "stored", self.stored)
         _number(where, "weight", self.weight, 0.0)
         if self.min_score is not None:
             _number(where, "min_score", self.min_score, -math.inf)
@@ -178,9 +183,12 @@ def _read_stage(entry: object, where: str) -> Stage:
     values = dict(entry)
     if "when" in values:
         when = reader.section("when")
-        when.only(("candidates_over",))
-        del values["when"]
-        values["candidates_over"] = when.integer("candidates_over", minimum=1)
+        when.only(("candidates_over", "stored"))
+        condition = values.pop("when")
+        if "candidates_over" in condition:
+            values["candidates_over"] = when.integer("candidates_over", minimum=1)
+        if "stored" in condition:
+            values["stored"] = when.flag("stored")
     reader.text("model")
     reader.integer("keep", minimum=1)
     try:

@@ -45,8 +45,8 @@ class Flow:
             kept = len(alive)
             if not kept:
                 break
-            if stage.candidates_over is not None and kept <= stage.candidates_over:
-                traces.append(self._skipped(number, kept))
+            if reason := _skip_reason(stage, request, kept):
+                traces.append(self._skipped(number, kept, reason))
                 continue
             if not request.budget.allows(0.0):
                 reasons.append(f"deadline: stage {self.names[number]!r} was not started")
@@ -104,10 +104,9 @@ class Flow:
             note="; ".join(text for text in (session.note, *counts.notes) if text),
         )
 
-    def _skipped(self, number: int, alive: int) -> StageTrace:
+    def _skipped(self, number: int, alive: int, reason: str) -> StageTrace:
         part = self.scorers[number].part
-        note = f"skipped: {alive} candidates, it runs for more than {self.stages[number].candidates_over}"
-        return StageTrace(self.names[number], part.spec.kind, part.session.provider, alive, 0, alive, note=note)
+        return StageTrace(self.names[number], part.spec.kind, part.session.provider, alive, 0, alive, note=reason)
 
     def _collect(self, pool: Pool, number: int, request: Request, scored: Scored) -> None:
         try:
@@ -136,6 +135,16 @@ class Flow:
             values[places] = scores[places, reached[places]]
         if request.candidates.scores is None:
             values[reached < 0] = np.nan
+
+
+def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
+    """Why the stage does not run for this request; empty where it does."""
+    if stage.candidates_over is not None and alive <= stage.candidates_over:
+        return f"skipped: {alive} candidates, it runs for more than {stage.candidates_over}"
+    if stage.stored is not None and stage.stored != request.stored:
+        known = "all" if request.stored else "not all"
+        return f"skipped: {known} documents are in the store, it runs where {'all' if stage.stored else 'not all'} are"
+    return ""
 
 
 def _unique_names(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ class Request:
     _queries: dict[str, Int64] = field(default_factory=dict)
     _documents: dict[str, _Tokens] = field(default_factory=dict)
 
+    @property
+    def stored(self) -> bool:
+        """Whether the store knows every candidate."""
+        return self.store_rows is not None and bool((self.store_rows >= 0).all())
+
     def query_tokens(self, tokenizer: TextTokenizer, prefix: str) -> Int64:
         """The query's token ids, encoded once per tokenizer and prefix."""
         key = tokens_key(tokenizer, prefix)

@@ -50,6 +50,7 @@ FILES = [
     (STAGE + "min_score = inf", "min_score is inf"),
     (STAGE + "margin = -0.5", "margin is -0.5"),
     (STAGE + "when = { candidates_over = 0 }", "candidates_over is 0"),
+    (STAGE + "when = { stored = 1 }", "stored is 1, expected true or false"),
     (STAGE + "when = 8", "when is 8, expected a table"),
     (STAGE + "token_budget = 0", "token_budget is 0"),
     (STAGE + "max_rows = 0", "max_rows is 0"),

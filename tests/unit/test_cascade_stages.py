@@ -10,6 +10,7 @@ import pytest
 
 from cascaderank import (
     Cascade,
+    Document,
     Stage,
 )
 from ranking import ORDER, QUERY, TEXTS, summary
@@ -61,6 +62,32 @@ def test_a_stage_is_skipped_for_few_candidates(models: Path) -> None:
         assert not ranking.degraded
     with Cascade([stages[0], Stage(models / "ce2", keep=2, candidates_over=3)]) as cascade:
         assert cascade.rank(QUERY, TEXTS).kept == 2
+
+
+def test_a_stage_for_stored_documents_and_one_for_bare_texts(tmp_path: Path) -> None:
+    make_encoder(tmp_path / "cheap", name="cheap", output__pooling="cls")
+    make_encoder(tmp_path / "good", name="good")
+    stages = [
+        Stage(tmp_path / "cheap", keep=4, stored=False),
+        Stage(tmp_path / "good", keep=4, stored=True),
+    ]
+    documents = [Document(f"d{number}", text) for number, text in enumerate(TEXTS)]
+    with Cascade(stages) as cascade:
+        store = cascade.encode(documents)
+        good = cascade.models[1].digest
+        assert set(store.vectors) == {good}  # what never runs for stored documents is not computed for them
+        runs = {
+            "ids": cascade.rank(QUERY, ids=[document.id or "" for document in documents], store=store),
+            "bare": cascade.rank(QUERY, documents),
+            "partly": cascade.rank(QUERY, [*documents, Document("new", "one more")], store=store),
+        }
+        for name, ran, skipped in (("ids", "good", "cheap"), ("bare", "cheap", "good"), ("partly", "cheap", "good")):
+            stages_ = {stage.name: stage for stage in runs[name].trace.stages}
+            assert stages_[ran].scored == len(runs[name])
+            assert stages_[skipped].scored == 0
+            assert "skipped" in stages_[skipped].note
+            assert "store" in stages_[skipped].note
+            assert not runs[name].degraded
 
 
 def test_all_stages_skipped_is_the_first_pass(models: Path) -> None:

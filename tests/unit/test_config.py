@@ -43,7 +43,7 @@ provider = "cuda"
 device = 1
 min_score = 0.02
 margin = 3
-when = { candidates_over = 8 }
+when = { candidates_over = 8, stored = true }
 """
 
 
@@ -71,6 +71,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
                 min_score=0.02,
                 margin=3,
                 candidates_over=8,
+                stored=True,
             ),
         ),
         fusion="convex",
