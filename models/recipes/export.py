@@ -65,7 +65,7 @@ RECIPES = {
         Recipe(
             "minilm-ce-small",
             "cross_encoder",
-            "minilm-ce-large: its 2nd and 5th layer, their feed-forward part narrowed to 1024, its head",
+            "minilm-ce-large: its first two layers, their feed-forward part narrowed to 1024, its head",
             "models/recipes/train_small.py, then models/recipes/export.py minilm-ce-small",
             [*LISTS, *MINED],
         ),

@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     here = Path(__file__).resolve().parent
     parser.add_argument("--weights", type=Path, default=here / "checkpoints" / "large", help="the large model")
-    parser.add_argument("--layers", type=int, nargs="+", default=[1, 4], help="layers of the large model to start from")
+    parser.add_argument("--layers", type=int, nargs="+", default=[0, 1], help="layers of the large model to start from")
     parser.add_argument("--neurons", type=int, default=1024, help="feed-forward neurons of a layer")
     parser.add_argument("--states", type=float, default=2.0, help="weight of the hidden states' loss")
     parser.add_argument("--teacher", type=float, default=0.25, help="weight of the teacher's distribution")
