@@ -7,7 +7,8 @@ from itertools import islice
 
 import numpy as np
 from data import read_collection
-from lessons import Group, dev_ndcg, graded_groups
+from groups import Group, graded_groups
+from lessons import dev_ndcg
 from lists import read_lists
 from mining import COLLECTIONS, mined_groups, open_mine
 from pair_head import PairModel

@@ -1,29 +1,19 @@
-"""What a cross-encoder is taught with: groups of one query's candidates, and the losses over a group."""
+"""What a cross-encoder learns from a group of one query's candidates: the losses, and the measure on dev."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from data import Collection
+from groups import Group
 from measures import ndcg
 from pair_head import PairModel, segment_masks
 from pairs import PairEncoder, feed
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
-
-Row = tuple[list[int], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One query's candidates as rows, with their grades."""
-
-    rows: list[Row]
-    grades: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +22,6 @@ class Weights:
 
     teacher: float = 0.0
     states: float = 0.0
-
-
-def graded_groups(
-    collections: Sequence[Collection], encoder: PairEncoder, size: int, rng: np.random.Generator
-) -> Iterator[Group]:
-    """Endless shuffled passes over all lists: every graded passage, filled up with others of grade 0."""
-    names = [(collection, name) for collection in collections for name in collection.sample(None)]
-    while True:
-        for place in rng.permutation(len(names)):
-            lists, name = names[place]
-            rows = lists.qrels[name]
-            shuffled = [str(d) for d in rng.permutation(list(rows))]
-            chosen = sorted(shuffled, key=lambda d: rows[d] == 0)[:size]
-            query = lists.queries[name]
-            yield Group([encoder.pair(query, lists.documents[d]) for d in chosen], [rows[d] for d in chosen])
 
 
 def graded_loss(logits: Tensor, grades: list[int]) -> Tensor:

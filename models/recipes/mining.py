@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from data import Bm25, Collection, read_collection
 from embed import cached_vectors
-from lessons import Group
+from groups import Group
 from pairs import PairEncoder
 
 # Train splits whose licence allows shipping what is trained on them.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pair_head import CLS, SEP
 from tokenizers import Tokenizer
 
+CLS, SEP = 101, 102  # ids of the uncased BERT vocabulary that every model here shares
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 

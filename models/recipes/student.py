@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from lessons import Group, read
+from groups import Group
+from lessons import read
 from pair_head import PairModel, load_pair_model
 from pairs import feed
 from tables import quantise_table

@@ -22,8 +22,8 @@ import torch
 from data import Bm25, Collection, read_collection, read_documents
 from embed import cached_vectors
 from mining import COLLECTIONS, open_mine
-from pair_head import CLS, SEP, load_bert
-from pairs import PairEncoder, clean_tokenizer
+from pair_head import load_bert
+from pairs import CLS, SEP, PairEncoder, clean_tokenizer
 from passages import read_stdlib
 from rich.progress import track
 from safetensors.torch import save_file

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import torch
-from lessons import Group
+from groups import Group
 from lists import GRADED
 from pair_head import PairModel
 from rich.progress import Progress
