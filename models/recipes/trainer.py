@@ -145,8 +145,6 @@ class Trainer:
         mean = sum(values.values()) / len(values)
         rounded = {name: round(value, 4) for name, value in values.items()}
         row = {"pairs": self.pairs, "minutes": round(self.seconds / 60, 1), "loss": loss, "dev_ndcg10": rounded}
-        if self.history and set(values) != set(self.history[-1]["dev_ndcg10"]):  # type: ignore[call-overload]
-            self.best = -1.0  # another dev set was added between two runs: the old mean is no bar for the new one
         self.history.append(row)
         print(json.dumps(row), flush=True)
         self.stale = 0 if mean > self.best else self.stale + 1
