@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from data import Bm25, read_collection
-from measures import kendall_tau, ndcg
+from measures import kendall_tau
 from pairs import PairEncoder, feed
 from rich.progress import track
 from runtime import mean_pool
+
+from cascaderank.evaluate.metrics import ndcg
 
 Row = tuple[list[int], int]
 BATCH = 8

@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals, 95 %, of means over queries and of means over sets."""
+"""Percentile bootstrap intervals, 95 %, of means over sets; those over queries are the engine's."""
 
 from __future__ import annotations
 
@@ -19,11 +19,6 @@ def middle(samples: np.ndarray) -> tuple[float, float]:
     """The limits of the middle 95 % of resampled values [resamples]."""
     low, high = np.quantile(samples, [0.025, 0.975])
     return float(low), float(high)
-
-
-def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Of the mean of `values` [queries]; give per-query differences to compare two systems."""
-    return middle(resampled_means(values, seed))
 
 
 def interval_over_sets(

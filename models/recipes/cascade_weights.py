@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from measured_sets import CHOOSING, Lists, Task, read_lists
-from measures import ndcg, z_scores
+from measures import z_scores
 from quality_systems import BI, FIRST, SINGLE, Parts, by, cascade_order, for_documents
 from rich.progress import track
 from scoring import Bench, bench, score_lists
 
 from cascaderank.config import CascadeConfig, read_config
+from cascaderank.evaluate.metrics import ndcg
 
 NOTHING = 1e-9  # in place of 0: whoever has no weight but the others' ties stays in their order
 EQUAL = 1.0

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import bm25s
 import numpy as np
-import Stemmer
+
+from cascaderank import first_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +67,17 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 
 
 class Bm25:
-    """bm25s with k1 1.2, b 0.75 and the English stemmer over a fixed set of documents."""
+    """The engine's BM25 over documents that have ids."""
 
     def __init__(self, documents: dict[str, str]) -> None:
         self.ids = list(documents)
-        self._stem = Stemmer.Stemmer("english")
-        self._index = bm25s.BM25(k1=1.2, b=0.75)
-        self._index.index(self._tokens([documents[i] for i in self.ids]), show_progress=False)
-
-    def _tokens(self, texts: list[str]) -> object:
-        return bm25s.tokenize(texts, stopwords="en", stemmer=self._stem, show_progress=False)
+        self._index = first_pass.Bm25(list(documents.values()))
 
     def scores(self, query: str) -> np.ndarray:
-        """Float32 score of every document, in the order of `ids`; zeros for a query of stop words only."""
-        words = bm25s.tokenize([query], stopwords="en", stemmer=self._stem, show_progress=False, return_ids=False)[0]
-        known = [word for word in words if word in self._index.vocab_dict]
-        return self._index.get_scores(known) if known else np.zeros(len(self.ids), dtype=np.float32)
+        """float32 score of every document, in the order of `ids`; zeros for a query of stop words only."""
+        return self._index.scores(query)
 
     def top(self, query: str, k: int) -> dict[str, float]:
         """The k best documents with their scores, best first; equal scores in the order of the documents."""
-        scores = self.scores(query)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return {self.ids[i]: float(scores[i]) for i in order}
+        rows, scores = self._index.top(query, k)
+        return {self.ids[i]: score for i, score in zip(rows.tolist(), scores.tolist(), strict=True)}

@@ -21,7 +21,7 @@ import torch
 from data import Bm25, read_collection
 from graph import POSITIONS, WORDS, quantise, to_onnx
 from manifest import PAIR_INPUT, TEXT_INPUT, write_folder
-from measures import kendall_tau, ndcg
+from measures import kendall_tau
 from pair_head import load_bert, load_pair_model
 from pairs import PairEncoder, feed, shared_tokenizer
 from parity import batches, check_parity, onnx_outputs, parity_rows
@@ -30,6 +30,7 @@ from runtime import mean_pool, session
 from tables import quantise_table
 from torch import Tensor, nn
 
+from cascaderank.evaluate.metrics import ndcg
 from cascaderank.export.quantize import DEFAULT
 
 MAX_LENGTH = 256

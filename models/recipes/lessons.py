@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from data import Collection
 from groups import Group
-from measures import ndcg
 from pair_head import PairModel, segment_masks
 from pairs import PairEncoder, feed
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
+
+from cascaderank.evaluate.metrics import ndcg
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from bootstrap import interval, interval_over_sets
+from bootstrap import interval_over_sets
 from measured_sets import BAR, Lists, Task
-from measures import average_precision, ndcg
+from measures import average_precision
 from numpy.typing import NDArray
 from quality_systems import FIRST, IN_BOTH, THE_BAR, Parts, orders
 
 from cascaderank.config import CascadeConfig
-from cascaderank.evaluate.metrics import recall
+from cascaderank.evaluate.metrics import bootstrap_interval, ndcg, recall
 
 Values = NDArray[np.float64]  # one per query
 Measured = dict[str, dict[str, Values]]  # system -> measure -> values
@@ -90,7 +90,7 @@ def difference(results: Sequence[SetResult], system: str, other: str, name: str 
         "measure": name,
         "queries": len(pooled),
         "mean": float(pooled.mean()),
-        "interval": interval(pooled),
+        "interval": bootstrap_interval(pooled),
         "mean_over_sets": float(np.mean(means)),
         "interval_over_sets": interval_over_sets(sets),
         "worst_set": str(results[worst].task),
@@ -134,5 +134,5 @@ def worse_than_followed(results: Results) -> list[dict[str, Any]]:
                 values = result.narrow[system]["ndcg10"] - result.narrow[other]["ndcg10"]
                 if values.mean() < 0:
                     row = {"system": system, "other": other, "set": str(result.task), "mean": float(values.mean())}
-                    found.append({**row, "interval": interval(values)})
+                    found.append({**row, "interval": bootstrap_interval(values)})
     return found

@@ -1,19 +1,10 @@
-"""nDCG, average precision, rank agreement and what sums are made of, written out: nothing but numpy is needed."""
+"""Average precision, rank agreement and what sums are made of; nDCG and recall are the engine's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-
-
-def ndcg(grades: Mapping[str, int], ranked: Sequence[str], k: int = 10) -> float:
-    """nDCG@k with gains 2^grade - 1 and discounts log2(rank + 1); 0 for a query without a relevant document."""
-    discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    gains = np.array([2.0 ** grades.get(document, 0) - 1.0 for document in ranked[:k]])
-    best = np.sort([2.0**grade - 1.0 for grade in grades.values()])[::-1][:k]
-    ideal = float(best @ discounts[: len(best)])
-    return float(gains @ discounts[: len(gains)]) / ideal if ideal > 0 else 0.0
 
 
 def average_precision(grades: Mapping[str, int], ranked: Sequence[str]) -> float:

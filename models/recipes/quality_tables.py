@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bootstrap import interval, interval_over_sets
+from bootstrap import interval_over_sets
 from measured import (
     Measured,
     Results,
@@ -20,6 +20,8 @@ from measured import (
 )
 from measured_sets import BAR, JUDGED, QA
 from quality_systems import CHEAP, IN_BOTH, RERANKERS, SINGLE, SYSTEMS, THE_BAR
+
+from cascaderank.evaluate.metrics import bootstrap_interval
 
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 MAP_SETS = ("wikiqa", "selqa", "trecqa")  # every sentence is judged, so average precision is the usual measure
@@ -51,7 +53,7 @@ def system_table(
     rows = []
     for system in shown:
         sets = [of(result)[system][name] for result in chosen]
-        cells = [f"{values.mean():.3f} {limits(interval(values))}" for values in sets]
+        cells = [f"{values.mean():.3f} {limits(bootstrap_interval(values))}" for values in sets]
         if mean:
             cells.append(f"**{np.mean([v.mean() for v in sets]):.3f}** {limits(interval_over_sets(sets))}")
         rows.append([system, *cells])
@@ -111,7 +113,7 @@ def summary(results: Results, settings: dict[str, Any]) -> dict[str, Any]:
     def plain(measured: Measured) -> dict[str, Any]:
         return {
             system: {
-                name: {"mean": float(v.mean()), "interval": interval(v), "per_query": v.tolist()}
+                name: {"mean": float(v.mean()), "interval": bootstrap_interval(v), "per_query": v.tolist()}
                 for name, v in measures.items()
             }
             for system, measures in measured.items()

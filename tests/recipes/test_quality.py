@@ -27,16 +27,6 @@ def test_reciprocal_ranks_by_hand(recipes: SimpleNamespace) -> None:
     np.testing.assert_allclose(found, [1 / 62, 1 / 61, 1 / 63])  # equal scores in the order given
 
 
-def test_interval_covers_the_mean_and_repeats(recipes: SimpleNamespace) -> None:
-    values = np.random.default_rng(1).normal(0.3, 1.0, 400)
-    low, high = recipes.bootstrap.interval(values)
-    # Half the width of a normal interval of the mean: 1.96 / sqrt(400).
-    assert low < values.mean() < high
-    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / 20, rel=0.1)
-    assert (low, high) == recipes.bootstrap.interval(values)
-    assert recipes.bootstrap.interval(np.full(5, 0.25)) == (0.25, 0.25)
-
-
 def test_interval_over_sets_weighs_sets_alike(recipes: SimpleNamespace) -> None:
     sets = [np.zeros(10), np.ones(1000)]
     assert recipes.bootstrap.interval_over_sets(sets) == (0.5, 0.5)
