@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measured_sets import CHOOSING, Lists, Task, read_lists
-from measures import z_scores
-from quality_systems import BI, FIRST, SINGLE, Parts, by, cascade_order, for_documents
 from rich.progress import track
-from scoring import Bench, bench, score_lists
 
 from cascaderank.config import CascadeConfig, read_config
 from cascaderank.evaluate.metrics import ndcg
+from measuring.measures import z_scores
+from measuring.scoring import Bench, bench, score_lists
+from measuring.sets import CHOOSING, Lists, Task, read_lists
+from measuring.systems import BI, FIRST, SINGLE, Parts, by, cascade_order, for_documents
 
 NOTHING = 1e-9  # in place of 0: whoever has no weight but the others' ties stays in their order
 EQUAL = 1.0

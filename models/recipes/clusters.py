@@ -14,10 +14,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-from data import Bm25, read_documents
-from embed import embed
-from pairs import PairEncoder, clean_tokenizer
-from passages import STDLIB, read_stdlib
+
+from texts.data import Bm25, read_documents
+from texts.pairs import PairEncoder, clean_tokenizer
+from texts.passages import STDLIB, read_stdlib
+from training.embed import embed
 
 SIZE, NEAREST = 16, 9
 WINDOW = 230  # word pieces a reader sees: what is left of a row of 256 beside a query

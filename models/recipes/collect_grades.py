@@ -18,9 +18,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from data import read_collection
-from embed import cached_vectors
-from lists import GRADED, read_grades
+
+from texts.data import read_collection
+from texts.lists import GRADED, read_grades
+from training.embed import cached_vectors
 
 GRADES = frozenset("0123")
 DEV_EVERY = 16  # every 16th cluster is for dev

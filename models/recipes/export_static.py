@@ -12,17 +12,18 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from manifest import TEXT_INPUT, write_folder
-from pairs import PairEncoder, shared_tokenizer
-from parity import check_parity, parity_rows
-from runtime import session
 from safetensors.torch import load_file
-from static_graph import write_static
-from tables import quantise_table
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from export import MAX_LENGTH, MINED, int8_loss
+from exporting.manifest import TEXT_INPUT, write_folder
+from exporting.parity import check_parity, parity_rows
+from exporting.runtime import session
+from exporting.shipped import MAX_LENGTH, MINED
+from exporting.static_graph import write_static
+from exporting.tables import quantise_table
+from measuring.agreement import int8_loss
+from texts.pairs import PairEncoder, shared_tokenizer
 
 NAME = "minilm-static"
 
@@ -55,6 +56,7 @@ def main() -> None:
         "--weights", type=Path, default=here / "checkpoints" / "static", help="what train_static.py wrote"
     )
     parser.add_argument("--out", type=Path, default=here.parent / "cascaderank_models")
+    parser.add_argument("--cache", type=Path, default=here / "cache", help="where scores are kept")
     parser.add_argument("--lists", type=int, default=24, help="dev queries per set for the int8 comparison")
     options = parser.parse_args()
     table = load_file(options.weights / "model.safetensors")["table"].float()
@@ -64,10 +66,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         exact_file, small_file = Path(temporary) / "fp32.onnx", Path(temporary) / "model.onnx"
         write_static(table.numpy(), quantise_table(table.numpy()), exact_file, small_file)
-        exact, small = session(exact_file), session(small_file)
         rows = parity_rows(options.data, encoder, False)
-        parity = check_parity(Lookup(table).eval(), exact, rows, attended_states)
-        parity |= int8_loss(NAME, "bi_encoder", exact, small, encoder, options.data, options.lists)
+        parity = check_parity(Lookup(table).eval(), session(exact_file), rows, attended_states)
+        parity |= int8_loss(NAME, False, exact_file, small_file, encoder, options.data, options.lists, options.cache)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.toml").unlink(missing_ok=True)
         shutil.move(small_file, folder / "model.onnx")

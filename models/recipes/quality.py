@@ -17,16 +17,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measured import SetResult, Values, measure, narrowed, parts_of
-from measured_sets import BAR, JUDGED, QA, Lists, Task, read_lists
-from quality_fp32 import fp32_folder
-from quality_manifests import write_manifests
-from quality_systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order, for_documents
-from quality_tables import report, summary, write_between
-from scoring import Bench, bench, score_lists
 
 from cascaderank import Cascade, Document
 from cascaderank.config import CascadeConfig, read_config
+from measuring.exact import fp32_folder
+from measuring.manifests import write_manifests
+from measuring.measured import SetResult, Values, measure, narrowed, parts_of
+from measuring.report import report, summary, write_between
+from measuring.scoring import Bench, bench, score_lists
+from measuring.sets import BAR, JUDGED, QA, Lists, Task, read_lists
+from measuring.systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order, for_documents
 
 TASKS = BAR + JUDGED + QA
 
@@ -76,7 +76,7 @@ def measure_set(
     sample = [names[i] for i in chosen]
     exact = {}
     if sample:
-        from export import weight_folders  # needs torch, as all that fp32 is made from
+        from exporting.shipped import weight_folders  # needs torch, as all that fp32 is made from
 
         weights = weight_folders(options.large, options.small)
         for model in wanted:

@@ -16,15 +16,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from agreement import agree, batch_effects, dev_lists, list_scores, time_ratios
-from data import read_collection
-from graph import to_onnx
-from methods import Inputs, ways
-from pairs import PairEncoder, feed, shared_tokenizer
-from runtime import session
-from speed import processor
 
-from export import MAX_LENGTH, RECIPES, load_model, weight_folders
+from exporting.graph import to_onnx
+from exporting.runtime import session
+from exporting.shipped import MAX_LENGTH, RECIPES, calibration, load_model, weight_folders
+from measuring.agreement import agree, batch_effects, dev_lists, list_scores, time_ratios
+from measuring.methods import ways
+from speed import processor
+from texts.pairs import PairEncoder, shared_tokenizer
 
 TOKENS = (100, 200)
 EXACT = "fp32"
@@ -73,13 +72,6 @@ def header() -> str:
     return "| " + " | ".join(names) + " |\n|" + "---|" * len(names)
 
 
-def training_inputs(data: Path, encoder: PairEncoder, cross: bool, count: int) -> Inputs:
-    """Unpadded inputs of training lists, one pair (or document) each, for calibration and sensitivity."""
-    lists = read_collection(data, "graded-lists", "train")
-    texts = [(lists.queries[q], lists.documents[next(iter(lists.qrels[q]))]) for q in lists.sample(count, 1)]
-    return [feed([encoder.pair(*text) if cross else encoder.single(text[1])]) for text in texts]
-
-
 def timing_row(tokens: int, cross: bool) -> tuple[list[int], int]:
     """A row of that many random words."""
     words = [int(i) for i in np.random.default_rng(0).integers(1000, 30000, tokens - 3)]
@@ -92,7 +84,7 @@ def compare(name: str, weights: Path, options: argparse.Namespace) -> list[Line]
     cross = recipe.kind == "cross_encoder"
     encoder = PairEncoder(shared_tokenizer(), MAX_LENGTH)
     lists = dev_lists(options.data, encoder, cross, options.lists)
-    inputs = training_inputs(options.data, encoder, cross, options.calibration)
+    inputs = calibration(options.data, encoder, cross, options.calibration)
     model, output, axes = load_model(recipe, weights)
     print(
         f"\n{name}: {processor()}, ONNX Runtime {onnxruntime.__version__}, one thread; {len(lists)} dev lists "

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from graph import to_onnx
 from onnxruntime import InferenceSession
-from pairs import feed
-from runtime import session
 
-from export import RECIPES, load_model, weight_folders
+from exporting.graph import to_onnx
+from exporting.runtime import session
+from exporting.shipped import RECIPES, load_model, weight_folders
+from texts.pairs import feed
 
 LARGE, STATIC = "minilm-ce-large", "minilm-static"
 

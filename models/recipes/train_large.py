@@ -12,10 +12,11 @@ import argparse
 from pathlib import Path
 
 import torch
-from curriculum import Curriculum
-from lessons import Weights, group_loss
-from pair_head import load_pair_model
-from trainer import WORDS, Trainer, arguments
+
+from training.curriculum import Curriculum
+from training.lessons import Weights, group_loss
+from training.pair_head import load_pair_model
+from training.trainer import WORDS, Trainer, arguments
 
 
 def main() -> None:

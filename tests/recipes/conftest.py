@@ -13,8 +13,9 @@ import pytest
 RECIPES = Path(__file__).resolve().parents[2] / "models" / "recipes"
 # Only what needs no torch: the tests' extra has none.
 NAMES = (
-    "bootstrap", "clusters", "collect_grades", "lists", "measured", "measured_sets", "measures", "mining", "passages",
-    "quality_manifests", "quality_systems", "quality_tables", "scoring", "static_graph", "tables",
+    "clusters", "collect_grades", "exporting.static_graph", "exporting.tables", "measuring.bootstrap",
+    "measuring.manifests", "measuring.measured", "measuring.measures", "measuring.report", "measuring.scoring",
+    "measuring.sets", "measuring.systems", "texts.lists", "texts.passages", "training.mining",
 )  # fmt: skip
 
 
@@ -23,7 +24,7 @@ def recipes() -> Iterator[SimpleNamespace]:
     before = set(sys.modules)
     sys.path.insert(0, str(RECIPES))
     try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in NAMES})
+        yield SimpleNamespace(**{name.rpartition(".")[2]: importlib.import_module(name) for name in NAMES})
     finally:
         sys.path.remove(str(RECIPES))
         for name in set(sys.modules) - before:

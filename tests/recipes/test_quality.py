@@ -56,31 +56,31 @@ def test_cascade_by_hand(recipes: SimpleNamespace) -> None:
     # bi keeps 3, 2, 1 and leaves 0 below them, whatever the others think of it. Among those three z(bi) is 1.22, 0,
     # -1.22 and z(small) of -1, 0, 4 is -0.93, -0.46, 1.39: sums 0.30 (3), -0.46 (2), 0.16 (1), so 2 is cut. Among 3
     # and 1 every z-score is 1 or -1: bi 1, -1; small -1, 1; large ties and adds nothing. They stay as they were: 3, 1.
-    assert recipes.quality_systems.cascade_order(three_stages(), PARTS).tolist() == [3, 1, 2, 0]
+    assert recipes.systems.cascade_order(three_stages(), PARTS).tolist() == [3, 1, 2, 0]
 
 
 def test_large_on_all_by_hand(recipes: SimpleNamespace) -> None:
     # z(bi) of 0, 1, 2, 3: -1.34, -0.45, 0.45, 1.34; z(large) of 9, 0, 5, 0: 1.47, -0.94, 0.40, -0.94.
     # Sums: 0.13, -1.39, 0.85, 0.40.
-    config = recipes.quality_systems.without(three_stages(), "minilm-ce-small")
-    assert recipes.quality_systems.cascade_order(config, PARTS).tolist() == [2, 3, 0, 1]
+    config = recipes.systems.without(three_stages(), "minilm-ce-small")
+    assert recipes.systems.cascade_order(config, PARTS).tolist() == [2, 3, 0, 1]
 
 
 def test_systems_by_hand(recipes: SimpleNamespace) -> None:
-    found = recipes.quality_systems.orders(three_stages(), PARTS)
+    found = recipes.systems.orders(three_stages(), PARTS)
     assert list(found) == ["BM25", "bi", "BM25 + bi", "RRF", "small", "large", "cascade", "large on all"]
     assert found["bi"].tolist() == [3, 2, 1, 0]
     assert found["BM25 + bi"].tolist() == [0, 1, 2, 3]  # opposite scores cancel, so BM25's order stays
     assert found["RRF"].tolist() == [0, 3, 1, 2]  # 1/61 + 1/64 beats 1/62 + 1/63
     assert found["large"].tolist() == [0, 2, 1, 3]
     cheap = {part: PARTS[part] for part in ("first", "minilm-bi")}
-    assert list(recipes.quality_systems.orders(three_stages(), cheap)) == ["BM25", "bi", "BM25 + bi", "RRF"]
+    assert list(recipes.systems.orders(three_stages(), cheap)) == ["BM25", "bi", "BM25 + bi", "RRF"]
 
 
 def test_what_scores_cannot_tell_is_refused(recipes: SimpleNamespace) -> None:
     config = CascadeConfig((Stage("minilm-bi", keep=1, margin=1.0),), fusion="convex")
     with pytest.raises(ValueError, match="margin"):
-        recipes.quality_systems.cascade_order(config, PARTS)
+        recipes.systems.cascade_order(config, PARTS)
 
 
 TEXTS = {"d1": "red fox", "d2": "red red hen", "d3": "blue", "d4": "the fox and the hen", "d5": "hen"}
@@ -99,7 +99,7 @@ def test_cached_scores_follow_the_engine(recipes: SimpleNamespace, tmp_path: Pat
             parts = {"first": first, **{model: scores[number] for model, scores in scored.items()}}
             documents = [Document(i, TEXTS[i], float(s)) for i, s in zip(ids, first, strict=True)]
             expected = [hit.index for hit in cascade.rank(query, documents)]
-            assert recipes.quality_systems.cascade_order(config, parts).tolist() == expected
+            assert recipes.systems.cascade_order(config, parts).tolist() == expected
 
 
 def test_an_interrupted_cache_goes_on(
@@ -138,7 +138,7 @@ def test_vectors_are_kept_and_other_texts_are_not_taken_for_them(recipes: Simple
 def results_of(recipes: SimpleNamespace) -> dict[object, object]:
     """Two of the bar's sets; the cascade gains 0.1 on the first and loses 0.2 on the second."""
     sets = {}
-    for task, gain in zip(recipes.measured_sets.BAR[:2], (0.1, -0.2), strict=True):
+    for task, gain in zip(recipes.sets.BAR[:2], (0.1, -0.2), strict=True):
         base = np.full(4, 0.5)
         names = ("BM25", "bi", "BM25 + bi", "RRF", "small", "large", "cascade", "large on all")
         narrow = {n: {"ndcg10": base + gain * (n == "cascade"), "recall20": base, "recall100": base} for n in names}
@@ -148,20 +148,20 @@ def results_of(recipes: SimpleNamespace) -> dict[object, object]:
 
 def test_differences_and_flags(recipes: SimpleNamespace) -> None:
     results = results_of(recipes)
-    row = recipes.quality_tables.differences(results)[0]
+    row = recipes.report.differences(results)[0]
     assert (row["system"], row["other"], row["queries"]) == ("cascade", "BM25 + bi", 8)
     assert row["mean"] == row["mean_over_sets"] == pytest.approx(-0.05)
     assert row["interval_over_sets"] == pytest.approx((-0.05, -0.05))
     assert (row["worst_set"], row["worst"]) == ("cranfield test", pytest.approx(-0.2))
     (worse,) = recipes.measured.worse_than_followed(results)
     assert (worse["system"], worse["other"], worse["set"]) == ("cascade", "BM25 + bi", "cranfield test")
-    kept = {(row["system"], row["other"]): row["ratio"] for row in recipes.quality_tables.ratios(results)}
+    kept = {(row["system"], row["other"]): row["ratio"] for row in recipes.report.ratios(results)}
     assert kept["cascade", "large on all"] == pytest.approx(0.9)
     assert all(row["loss"] == 0.0 for row in recipes.measured.int8_loss(list(results.values())))
 
 
 def test_report_goes_between_the_markers(recipes: SimpleNamespace, tmp_path: Path) -> None:
-    results, tables = results_of(recipes), recipes.quality_tables
+    results, tables = results_of(recipes), recipes.report
     text = tables.report(results, depth=100, wide=1000)
     assert "| cascade | 0.600 [0.600, 0.600] | 0.300 [0.300, 0.300] | **0.450** [0.450, 0.450] |" in text
     assert "- cascade below BM25 + bi: cranfield test -0.200 [-0.200, -0.200]." in text

@@ -55,9 +55,9 @@ def test_measured_quality_goes_into_the_manifest_and_nothing_else_changes(
     folder.mkdir()
     manifest = {"format": 1, "name": "minilm-bi", "files": {"model.onnx": "0"}, "quality": {"pairs_trained_on": 5}}
     (folder / "model.toml").write_text(tomli_w.dumps(manifest), encoding="utf-8")
-    task = recipes.measured_sets.Task("scifact", "test", "bm25")
+    task = recipes.sets.Task("scifact", "test", "bm25")
     result = SimpleNamespace(narrow={"bi": {"ndcg10": np.array([0.5, 0.25])}})
-    recipes.quality_manifests.write_manifests(tmp_path, {task: result}, 100)
+    recipes.manifests.write_manifests(tmp_path, {task: result}, 100)
     written = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
     quality = written.pop("quality")
     assert written == {key: value for key, value in manifest.items() if key != "quality"}

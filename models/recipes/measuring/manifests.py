@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 
 import tomli_w
-from measured import Results
-from quality_systems import SINGLE
+
+from measuring.measured import Results
+from measuring.systems import SINGLE
 
 
 def write_manifests(models: Path, results: Results, depth: int) -> None:

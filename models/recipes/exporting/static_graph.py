@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from runtime import OPSET
-from tables import Table, compress_table
+
+from exporting.runtime import OPSET
+from exporting.tables import Table, compress_table
 
 TABLE = "encoder.word_embeddings.weight"
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import torch
-from groups import Group
-from lists import GRADED
-from pair_head import PairModel
 from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor
+
+from texts.lists import GRADED
+from training.groups import Group
+from training.pair_head import PairModel
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 
@@ -28,7 +29,7 @@ def arguments(
     parser: argparse.ArgumentParser, *, out: str, pairs: int, rate: float, head_rate: float
 ) -> argparse.Namespace:
     """The options that all training commands share; the command's own are in `parser` already."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     shared = here.parents[2] / "shared"
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder of the collections")
     parser.add_argument("--lists", type=Path, default=GRADED, help="folder of the project's own graded lists")

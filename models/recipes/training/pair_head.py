@@ -14,11 +14,12 @@ import json
 from pathlib import Path
 
 import torch
-from pairs import CLS, SEP
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import BertConfig, BertModel
+
+from texts.pairs import CLS, SEP
 
 EPSILON = 1e-6  # keeps the norm of an empty mean, which is exactly zero, from dividing by zero
 

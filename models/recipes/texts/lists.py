@@ -11,10 +11,10 @@ import csv
 import json
 from pathlib import Path
 
-from data import Collection
-from passages import passage
+from texts.data import Collection
+from texts.passages import passage
 
-GRADED = Path(__file__).resolve().parent / "graded"
+GRADED = Path(__file__).resolve().parents[1] / "graded"
 
 
 def read_grades(path: Path) -> dict[str, dict[str, int]]:

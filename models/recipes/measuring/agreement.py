@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from data import Bm25, read_collection
-from measures import kendall_tau
-from pairs import PairEncoder, feed
 from rich.progress import track
-from runtime import mean_pool
 
 from cascaderank.evaluate.metrics import ndcg
+from exporting.parity import onnx_outputs
+from exporting.runtime import mean_pool, session
+from measuring.measures import kendall_tau
+from texts.data import Bm25, read_collection
+from texts.pairs import PairEncoder, feed
 
 Row = tuple[list[int], int]
 BATCH = 8
@@ -73,7 +74,7 @@ def dev_lists(data: Path, encoder: PairEncoder, cross: bool, count: int, depth: 
 def outputs(runner: onnxruntime.InferenceSession, rows: Sequence[Row], cross: bool) -> np.ndarray:
     """Of one run over padded rows: logits [rows], or unit vectors [rows, size]; float64."""
     arrays = feed(rows)
-    result = runner.run(None, arrays)[0]
+    result = onnx_outputs(runner, [arrays])[0]
     return (result[:, 0] if cross else mean_pool(result, arrays["attention_mask"])).astype(np.float64)
 
 
@@ -119,6 +120,26 @@ def agree(lists: list[DevList], exact: list[np.ndarray], changed: list[np.ndarra
         np.array(ranked[0]),
         np.array(ranked[1]),
     )
+
+
+def int8_loss(
+    name: str, cross: bool, exact: Path, small: Path, encoder: PairEncoder, data: Path, count: int, cache: Path
+) -> dict[str, object]:
+    """A shipped graph beside its fp32 one, over `count` dev queries per set: the manifest's `[parity]`."""
+    lists = dev_lists(data, encoder, cross, count)
+    scores = [
+        list_scores(session(graph), graph, lists, cross, cache, f"{name} {title}")
+        for graph, title in ((exact, "fp32"), (small, "int8"))
+    ]
+    found = agree(lists, *scores)
+    return {
+        "int8_kendall_tau": round(found.tau, 4),
+        "int8_max_abs_diff": round(found.max_diff, 4),
+        "int8_ndcg10_fp32": round(float(found.exact.mean()), 4),
+        "int8_ndcg10": round(float(found.changed.mean()), 4),
+        "int8_ndcg10_loss": round(found.loss, 4),
+        "data": f"graded-lists dev and nq-qed dev (BM25 top 16), {count} queries each",
+    }
 
 
 def _ndcg(one: DevList, scores: np.ndarray) -> float:

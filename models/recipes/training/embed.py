@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from pairs import PairEncoder, clean_tokenizer, feed
 from rich.progress import track
-from runtime import mean_pool, session
+
+from exporting.runtime import mean_pool, session
+from texts.pairs import PairEncoder, clean_tokenizer, feed
 
 
 def embed(texts: list[str], model: Path, title: str = "embedding") -> np.ndarray:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from measures import reciprocal_ranks, z_scores
 from numpy.typing import NDArray
 
 from cascaderank.config import CascadeConfig
 from cascaderank.kernels import Fusion, Pool
+from measuring.measures import reciprocal_ranks, z_scores
 
 FIRST = "first"  # BM25's scores; the other parts are named as the models' folders
 BI, STATIC, SMALL, LARGE = "minilm-bi", "minilm-static", "minilm-ce-small", "minilm-ce-large"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import Bm25, Collection, read_collection, read_run
-from lists import read_lists as read_own_lists
-from passages import read_stdlib
-
 from cascaderank.demo.questions import load_questions
+from texts.data import Bm25, Collection, read_collection, read_run
+from texts.lists import read_lists as read_own_lists
+from texts.passages import read_stdlib
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from data import Collection
-from groups import Group
-from pair_head import PairModel, segment_masks
-from pairs import PairEncoder, feed
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
 
 from cascaderank.evaluate.metrics import ndcg
+from texts.data import Collection
+from texts.pairs import PairEncoder, feed
+from training.groups import Group
+from training.pair_head import PairModel, segment_masks
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from data import read_documents
+from texts.data import read_documents
 
 STDLIB = "stdlib"
 _RANGE = re.compile(r"(\D*)(\d+)\.\.\1(\d+)")

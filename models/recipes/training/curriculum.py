@@ -6,13 +6,14 @@ import argparse
 from itertools import islice
 
 import numpy as np
-from data import read_collection
-from groups import Group, graded_groups
-from lessons import dev_ndcg
-from lists import read_lists
-from mining import COLLECTIONS, mined_groups, open_mine
-from pair_head import PairModel
-from pairs import PairEncoder, clean_tokenizer
+
+from texts.data import read_collection
+from texts.lists import read_lists
+from texts.pairs import PairEncoder, clean_tokenizer
+from training.groups import Group, graded_groups
+from training.lessons import dev_ndcg
+from training.mining import COLLECTIONS, mined_groups, open_mine
+from training.pair_head import PairModel
 
 LISTED, MINED = 12, 8  # rows of a graded list (of 16) and of a mined group
 

@@ -26,10 +26,10 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
-from sensitivity import most_sensitive
 
 from cascaderank.export.extras import quiet
 from cascaderank.export.smooth import HEADS, encoder_products, smooth
+from measuring.sensitivity import most_sensitive
 
 Inputs = list[dict[str, np.ndarray]]
 SENSITIVE = 6  # products that the mixed methods keep in fp32, of the large model's 36

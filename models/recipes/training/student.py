@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from groups import Group
-from lessons import read
-from pair_head import PairModel, load_pair_model
-from pairs import feed
-from tables import quantise_table
 from torch import Tensor, nn
+
+from exporting.tables import quantise_table
+from texts.pairs import feed
+from training.groups import Group
+from training.lessons import read
+from training.pair_head import PairModel, load_pair_model
 
 
 def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: list[Group]) -> PairModel:

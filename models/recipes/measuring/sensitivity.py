@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from rich.progress import track
-from runtime import session
 
 from cascaderank.export.extras import quiet
 from cascaderank.export.smooth import encoder_products
+from exporting.runtime import session
 
 Inputs = list[dict[str, np.ndarray]]
 

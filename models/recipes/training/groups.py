@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from data import Collection
-from pairs import PairEncoder
+
+from texts.data import Collection
+from texts.pairs import PairEncoder
 
 Row = tuple[list[int], int]
 

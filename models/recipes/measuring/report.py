@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bootstrap import interval_over_sets
-from measured import (
+
+from cascaderank.evaluate.metrics import bootstrap_interval
+from measuring.bootstrap import interval_over_sets
+from measuring.measured import (
     Measured,
     Results,
     SetResult,
@@ -18,10 +20,8 @@ from measured import (
     ratio,
     worse_than_followed,
 )
-from measured_sets import BAR, JUDGED, QA
-from quality_systems import CHEAP, IN_BOTH, RERANKERS, SINGLE, SYSTEMS, THE_BAR
-
-from cascaderank.evaluate.metrics import bootstrap_interval
+from measuring.sets import BAR, JUDGED, QA
+from measuring.systems import CHEAP, IN_BOTH, RERANKERS, SINGLE, SYSTEMS, THE_BAR
 
 BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
 MAP_SETS = ("wikiqa", "selqa", "trecqa")  # every sentence is judged, so average precision is the usual measure

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from bootstrap import interval_over_sets
-from measured_sets import BAR, Lists, Task
-from measures import average_precision
 from numpy.typing import NDArray
-from quality_systems import FIRST, IN_BOTH, THE_BAR, Parts, orders
 
 from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.metrics import bootstrap_interval, ndcg, recall
+from measuring.bootstrap import interval_over_sets
+from measuring.measures import average_precision
+from measuring.sets import BAR, Lists, Task
+from measuring.systems import FIRST, IN_BOTH, THE_BAR, Parts, orders
 
 Values = NDArray[np.float64]  # one per query
 Measured = dict[str, dict[str, Values]]  # system -> measure -> values

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from data import Bm25, Collection, read_collection
-from embed import cached_vectors
-from groups import Group
-from pairs import PairEncoder
+
+from texts.data import Bm25, Collection, read_collection
+from texts.pairs import PairEncoder
+from training.embed import cached_vectors
+from training.groups import Group
 
 # Train splits whose licence allows shipping what is trained on them.
 COLLECTIONS = ("nq-qed", "medquad", "scifact", "boolq-dev", "pubmedqa")

@@ -13,13 +13,13 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from pairs import INPUTS, feed
-from runtime import OPSET
-from tables import Table, compress_table
 from torch import nn
 
 from cascaderank.export.quantize import DEFAULT
 from cascaderank.export.smooth import encoder_products, smooth
+from exporting.runtime import OPSET
+from exporting.tables import Table, compress_table
+from texts.pairs import INPUTS, feed
 
 WORDS, POSITIONS = "bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"
 

@@ -13,11 +13,10 @@ def fp32_folder(shipped: Path, weights: Path, cache: Path) -> Path:
     folder = cache / "fp32" / f"{shipped.name}.{digest}"
     if (folder / "model.toml").is_file():
         return folder
-    from graph import to_onnx
-    from manifest import write_folder
-    from pairs import clean_tokenizer
-
-    from export import RECIPES, load_model
+    from exporting.graph import to_onnx
+    from exporting.manifest import write_folder
+    from exporting.shipped import RECIPES, load_model
+    from texts.pairs import clean_tokenizer
 
     model, output, axes = load_model(RECIPES[shipped.name], weights)
     folder.mkdir(parents=True, exist_ok=True)

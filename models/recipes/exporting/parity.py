@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from data import Collection, read_collection
-from pairs import INPUTS, PairEncoder, feed
 from torch import nn
+
+from texts.data import Collection, read_collection
+from texts.pairs import INPUTS, PairEncoder, feed
 
 TOLERANCE = 1e-4
 ODD = (  # what breaks models: nothing, one token, other scripts, joined characters, symbols, endless words
