@@ -3,7 +3,7 @@
     python models/recipes/cascade_weights.py
 
 BM25 gives the candidates: 1000 passages of the Python documentation, of which the equally weighted sum with the
-bi-encoder leaves 100; elsewhere its first 100, or the judged list. Then the cascade of cascade.toml is followed for
+first stage leaves 100; elsewhere its first 100, or the judged list. Then the cascade of cascade.toml is followed for
 every point of a grid of weights. Scores are cached as those of quality.py.
 """
 
@@ -23,7 +23,7 @@ from cascaderank.evaluate.metrics import ndcg
 from measuring.measures import z_scores
 from measuring.scoring import Bench, bench, score_lists
 from measuring.sets import CHOOSING, Lists, Task, read_lists
-from measuring.systems import BI, FIRST, SINGLE, Parts, by, cascade_order, for_documents
+from measuring.systems import FIRST, SINGLE, Parts, by, cascade_order
 
 NOTHING = 1e-9  # in place of 0: whoever has no weight but the others' ties stays in their order
 EQUAL = 1.0
@@ -49,7 +49,7 @@ def read_queries(lists: Lists, models: Path, config: CascadeConfig, depth: int, 
         return score_lists(models / model, title, documents, [(texts[q], i) for q, i in ids.items()], where)
 
     ids = {query: list(first) for query, first in lists.first.items()}
-    for (query, first), dense in zip(lists.first.items(), scores(BI, ids), strict=True):
+    for (query, first), dense in zip(lists.first.items(), scores(Path(config.stages[0].model).name, ids), strict=True):
         if len(first) > depth:
             rows = by(z_scores(np.array(list(first.values()))) + z_scores(dense))[:depth]
             # In BM25's order, which is what the cascade starts from.
@@ -86,9 +86,10 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=40, help="queries per set, a fixed sample")
     parser.add_argument("--depth", type=int, default=100, help="candidates after the first cut")
     parser.add_argument("--wide", type=int, default=1000, help="candidates before it, on the Python documentation")
+    parser.add_argument("--bare", action="store_true", help="the cascade for documents without stored vectors")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    config = for_documents(read_config(options.models / "cascade.toml"), True)
+    config = read_config(options.models / "cascade.toml").for_documents(not options.bare)
     sets: dict[Task, list[Query]] = {}
     with bench(options.cache, options.threads) as where:
         for task in CHOOSING:

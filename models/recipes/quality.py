@@ -26,7 +26,7 @@ from measuring.measured import SetResult, Values, measure, narrowed, parts_of
 from measuring.report import report, summary, write_between
 from measuring.scoring import Bench, bench, score_lists
 from measuring.sets import BAR, JUDGED, QA, Lists, Task, read_lists
-from measuring.systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order, for_documents
+from measuring.systems import CROSS_ENCODERS, ENCODERS, Parts, cascade_order
 
 TASKS = BAR + JUDGED + QA
 
@@ -40,7 +40,7 @@ def model_scores(folder: Path, lists: Lists, queries: Sequence[str], depth: int,
 
 def check_cascade(config: CascadeConfig, models: Path, lists: Lists, scored: dict[str, Parts], threads: int) -> int:
     """Run the real cascade on these queries; raises RuntimeError where its first ten differ. Returns their number."""
-    config = for_documents(config, True)
+    config = config.for_documents(True)
     stages = tuple(replace(stage, model=models / Path(stage.model).name) for stage in config.stages)
     real = replace(config, stages=stages, workers=threads, truncate_query=True, deadline_ms=None)
     with Cascade(real) as cascade:

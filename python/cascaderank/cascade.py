@@ -35,6 +35,15 @@ _REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; mo
 _FINISH_S = 0.001  # what building the ranking costs at most, kept free before a deadline
 
 
+def default_config() -> CascadeConfig:
+    """The cascade file of the installed model package; raises ``ConfigError`` where there is none."""
+    for folder in installed_models().values():
+        file = folder.parent / "cascade.toml"
+        if file.is_file():
+            return read_config(file)
+    raise ConfigError("no default cascade: no model package is installed; pip install cascaderank-models (./models)")
+
+
 class Cascade:
     """Stages run one after another, each on what the one before let through. Thread-safe; also a context manager.
 
@@ -104,13 +113,7 @@ class Cascade:
     @classmethod
     def default(cls) -> Cascade:
         """The cascade that an installed model package offers (``cascaderank-models``)."""
-        for folder in installed_models().values():
-            file = folder.parent / "cascade.toml"
-            if file.is_file():
-                return cls.load(file)
-        raise ConfigError(
-            "no default cascade: no model package is installed; pip install cascaderank-models (./models)"
-        )
+        return cls(default_config())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,12 @@ class CascadeConfig:
         _flag("cascade", "truncate_query", self.truncate_query)
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
             raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
+
+    def for_documents(self, stored: bool) -> CascadeConfig:
+        """The cascade for requests whose documents are known to lie all in the store, or not: the stages whose ``when``
+        says otherwise are left out, so their models are not loaded. Raises ``ConfigError`` where no stage is left."""
+        kept = (stage for stage in self.stages if stage.stored in (None, stored))
+        return replace(self, stages=tuple(replace(stage, stored=None) for stage in kept))
 
 
 def check_deadline(where: str, value: object) -> None:

@@ -122,3 +122,13 @@ def test_an_error_in_python_names_the_stage() -> None:
         Stage("a", keep=5, name="small", margin=-1)
     with pytest.raises(ConfigError, match="stage 'a': keep is 0"):
         Stage("a", keep=0)
+
+
+def test_the_stages_for_documents_that_are_stored_or_not() -> None:
+    cheap, good, last = Stage("cheap", keep=9, stored=False), Stage("good", keep=9, stored=True), Stage("last", keep=3)
+    config = CascadeConfig(stages=(cheap, good, last), first_weight=0.2)
+    for stored, chosen in ((True, good), (False, cheap)):
+        expected = dataclasses.replace(config, stages=(dataclasses.replace(chosen, stored=None), last))
+        assert config.for_documents(stored) == expected
+    with pytest.raises(ConfigError, match="no stages"):
+        CascadeConfig(stages=(cheap,)).for_documents(True)

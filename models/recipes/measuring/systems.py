@@ -50,12 +50,6 @@ def cascade_order(config: CascadeConfig, parts: Parts) -> Order:
     return order
 
 
-def for_documents(config: CascadeConfig, stored: bool) -> CascadeConfig:
-    """The stages that run for documents that the store knows all of, or does not."""
-    stages = tuple(replace(s, stored=None) for s in config.stages if s.stored is None or s.stored == stored)
-    return replace(config, stages=stages)
-
-
 def without(config: CascadeConfig, *models: str) -> CascadeConfig:
     """The cascade without these models and without cut-offs: every other stage scores every candidate."""
     stages = [replace(s, keep=config.max_candidates) for s in config.stages if Path(s.model).name not in models]
@@ -75,10 +69,10 @@ def orders(config: CascadeConfig, parts: Parts) -> dict[str, Order]:
         found[THE_BAR] = by(z_scores(first) + z_scores(parts[BI]))
         found["RRF"] = by(reciprocal_ranks(first) + reciprocal_ranks(parts[BI]))
     for name, stored in (("cascade", True), (BARE, False)):
-        chosen = for_documents(config, stored)
+        chosen = config.for_documents(stored)
         differs = stored or any(stage.stored is not None for stage in config.stages)
         if differs and {Path(stage.model).name for stage in chosen.stages} <= set(parts):
             found[name] = cascade_order(chosen, parts)
     if "cascade" in found:
-        found["large on all"] = cascade_order(without(for_documents(config, True), SMALL), parts)
+        found["large on all"] = cascade_order(without(config.for_documents(True), SMALL), parts)
     return {name: found[name] for name in SYSTEMS if name in found}

@@ -61,10 +61,12 @@ def add_deadline(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_cascade(file: Path | None) -> Cascade:
-    """The cascade of a file, or the default one."""
-    from cascaderank.cascade import Cascade
+def open_cascade(file: Path | None, stored: bool | None = None) -> Cascade:
+    """The cascade of a file, or the default one; ``stored``: where known, whether all documents are in the store."""
+    from cascaderank.cascade import Cascade, default_config
     from cascaderank.cli.terminal import busy
+    from cascaderank.config import read_config
 
     with busy("loading models"):
-        return Cascade.default() if file is None else Cascade.load(file)
+        config = default_config() if file is None else read_config(file)
+        return Cascade(config if stored is None else config.for_documents(stored))

@@ -75,7 +75,9 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.json, options.plot):
         if path is not None and not path.parent.is_dir():
             options.parser.error(f"{path.parent} is not a folder")
-    with open_cascade(options.cascade) as cascade:
+    # A store file may lack some of the documents.
+    stored = None if options.store is not None else not options.raw
+    with open_cascade(options.cascade, stored) as cascade:
         data, what = _collection(options)
         with progress("first pass: queries") as report:
             requests = make_requests(data, options.candidates, report)

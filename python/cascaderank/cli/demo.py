@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     screen = console()
     for question in options.questions:
         check_query(question)
-    with open_cascade(options.cascade) as cascade:
+    with open_cascade(options.cascade, stored=True) as cascade:
         show = Show(screen, cascade)
         documents = read_documents()
         show.opening(len(documents))
