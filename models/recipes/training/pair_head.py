@@ -83,7 +83,7 @@ def segment_masks(input_ids: Tensor, attention_mask: Tensor, token_type_ids: Ten
 
 def load_bert(folder: Path, layers: int | None = None, prefix: str = "") -> BertModel:
     """The encoder of a Hugging Face folder in fp32 with eager attention; `layers` keeps the first that many."""
-    config = BertConfig(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    config = BertConfig.from_dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     config.num_hidden_layers = layers or config.num_hidden_layers
     config._attn_implementation = "eager"  # the fastest on a CPU, and the form ONNX Runtime's optimizer recognises
     bert = BertModel(config, add_pooling_layer=False)

@@ -1,4 +1,4 @@
-"""How the small model starts: some layers of the large one, with the feed-forward neurons that matter most."""
+"""How the small model starts: some layers of the large one, with the heads and neurons that matter most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.lessons import read
 from training.pair_head import PairModel, load_pair_model
 
 
-def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: list[Group]) -> PairModel:
+def make_student(weights: Path, layers: Sequence[int], heads: int, neurons: int, groups: list[Group]) -> PairModel:
     """Layers of the large model on the word table it will ship with, embeddings frozen, encoder in bf16."""
     student = load_pair_model(weights)
     bert = student.bert
@@ -23,6 +23,7 @@ def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: lis
     words.data = torch.from_numpy(quantise_table(words.detach().numpy()).table())
     bert.encoder.layer = nn.ModuleList([bert.encoder.layer[i] for i in layers])
     bert.config.num_hidden_layers = len(layers)
+    keep_heads(student, heads, groups)
     keep_neurons(student, neurons, groups)
     bert.embeddings.requires_grad_(False)
     bert.to(torch.bfloat16)
@@ -30,23 +31,44 @@ def make_student(weights: Path, layers: Sequence[int], neurons: int, groups: lis
 
 
 @torch.no_grad()
-def keep_neurons(model: PairModel, count: int, groups: list[Group]) -> None:
-    """Keep the `count` feed-forward neurons of each layer that move its output most: rms activation times the norm of
-    the outgoing weights, over some groups."""
-    layers = list(model.bert.encoder.layer)
-    squares = [torch.zeros(model.bert.config.intermediate_size) for _ in layers]
+def mean_squares(model: PairModel, modules: Sequence[nn.Module], groups: list[Group]) -> list[Tensor]:
+    """Mean square of every number that each of these modules takes, float32 [its inputs], over some groups."""
+    squares: list[Tensor | float] = [0.0 for _ in modules]
 
-    def note(place: int, activation: Tensor) -> None:
-        squares[place] += activation.flatten(0, -2).square().mean(0)
+    def note(place: int, given: Tensor) -> None:
+        squares[place] = squares[place] + given.flatten(0, -2).square().mean(0) / len(groups)
 
     hooks = [
-        layer.intermediate.register_forward_hook(lambda _module, _inputs, output, place=place: note(place, output))
-        for place, layer in enumerate(layers)
+        module.register_forward_pre_hook(lambda _module, inputs, place=place: note(place, inputs[0]))
+        for place, module in enumerate(modules)
     ]
     for group in groups:
         read(model, inputs_of(group))
     for hook in hooks:
         hook.remove()
+    return [square for square in squares if isinstance(square, Tensor)]
+
+
+@torch.no_grad()
+def keep_heads(model: PairModel, count: int, groups: list[Group]) -> None:
+    """Keep the `count` attention heads of each layer that move its output most: rms context times the norm of the
+    outgoing weights."""
+    layers = list(model.bert.encoder.layer)
+    size = model.bert.config.hidden_size // model.bert.config.num_attention_heads
+    outers = [layer.attention.output.dense for layer in layers]
+    dropped = {}
+    for place, (outer, square) in enumerate(zip(outers, mean_squares(model, outers, groups), strict=True)):
+        moved = (square * outer.weight.square().sum(0)).view(-1, size).sum(1)
+        dropped[place] = moved.topk(len(moved) - count, largest=False).indices.tolist()
+    model.bert.prune_heads(dropped)
+
+
+@torch.no_grad()
+def keep_neurons(model: PairModel, count: int, groups: list[Group]) -> None:
+    """Keep the `count` feed-forward neurons of each layer that move its output most: rms activation times the norm of
+    the outgoing weights."""
+    layers = list(model.bert.encoder.layer)
+    squares = mean_squares(model, [layer.output.dense for layer in layers], groups)
     for layer, square in zip(layers, squares, strict=True):
         inner, outer = layer.intermediate.dense, layer.output.dense
         kept = (square.sqrt() * outer.weight.norm(dim=0)).topk(count).indices.sort().values
