@@ -1,4 +1,4 @@
-"""Train the small cross-encoder: two layers of the large one, taught by it. Resumable; one command:
+"""Train the small cross-encoder: three layers of the large one, narrowed, taught by it. Resumable; one command:
 
     python models/recipes/train_small.py --data ../shared/data --weights models/recipes/checkpoints/large
 
@@ -25,9 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     here = Path(__file__).resolve().parent
     parser.add_argument("--weights", type=Path, default=here / "checkpoints" / "large", help="the large model")
-    parser.add_argument("--layers", type=int, nargs="+", default=[0, 1], help="layers of the large model to start from")
-    parser.add_argument("--heads", type=int, default=12, help="attention heads of a layer")
-    parser.add_argument("--neurons", type=int, default=1024, help="feed-forward neurons of a layer")
+    parser.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2], help="layers of the large model to keep")
+    parser.add_argument("--heads", type=int, default=6, help="attention heads of a layer")
+    parser.add_argument("--neurons", type=int, default=768, help="feed-forward neurons of a layer")
     parser.add_argument("--states", type=float, default=2.0, help="weight of the hidden states' loss")
     parser.add_argument("--teacher", type=float, default=0.25, help="weight of the teacher's distribution")
     options = arguments(parser, out="small", pairs=45_000, rate=1.5e-4, head_rate=3e-4)
