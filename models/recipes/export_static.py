@@ -55,7 +55,9 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, default=here / "checkpoints" / "static", help="what train_static.py wrote"
     )
-    parser.add_argument("--out", type=Path, default=here.parent / "cascaderank_models")
+    parser.add_argument(
+        "--out", type=Path, default=here / "checkpoints" / "folders", help="not shipped: see ../README.md"
+    )
     parser.add_argument("--cache", type=Path, default=here / "cache", help="where scores are kept")
     parser.add_argument("--lists", type=int, default=24, help="dev queries per set for the int8 comparison")
     options = parser.parse_args()

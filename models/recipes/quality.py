@@ -65,13 +65,15 @@ def measure_set(
     names = list(lists.first)
     most = max(map(len, lists.first.values()))
     depth = most if task.source == "judged" else options.depth
-    wanted = [m for m in ENCODERS + CROSS_ENCODERS if (options.models / m).is_dir()]
+    folders = {m: options.models / m for m in ENCODERS + CROSS_ENCODERS}
+    folders = {m: f if f.is_dir() else options.unshipped / m for m, f in folders.items()}
+    wanted = [m for m, folder in folders.items() if folder.is_dir()]
     if options.only:
         wanted = [m for m in wanted if m in options.only]
     by_model = {}
     for model in wanted:
         reach = most if model in ENCODERS else depth
-        by_model[model] = model_scores(options.models / model, lists, names, reach, where)
+        by_model[model] = model_scores(folders[model], lists, names, reach, where)
     chosen = np.sort(np.random.default_rng(0).permutation(len(names))[: options.fp32_queries if bar else 0])
     sample = [names[i] for i in chosen]
     exact = {}
@@ -81,7 +83,7 @@ def measure_set(
         weights = weight_folders(options.large, options.small)
         for model in wanted:
             if model in weights:
-                folder = fp32_folder(options.models / model, weights[model], options.cache)
+                folder = fp32_folder(folders[model], weights[model], options.cache)
                 exact[model] = model_scores(folder, lists, sample, depth, where)
     if options.only:
         return None
@@ -110,6 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=shared / "data", help="folder of the collections")
     parser.add_argument("--models", type=Path, default=here.parent / "cascaderank_models")
+    parser.add_argument(
+        "--unshipped", type=Path, default=here / "checkpoints" / "folders", help="models that are measured, not shipped"
+    )
     parser.add_argument("--large", type=Path, default=here / "checkpoints" / "large", help="torch weights, large model")
     parser.add_argument("--small", type=Path, default=here / "checkpoints" / "small", help="and of the small one")
     parser.add_argument("--cache", type=Path, default=here / "cache" / "quality")
