@@ -21,7 +21,7 @@ from exporting.runtime import session
 from exporting.shipped import RECIPES, load_model, weight_folders
 from texts.pairs import feed
 
-LARGE, STATIC = "minilm-ce-large", "minilm-static"
+LARGE = "minilm-ce-large"
 
 
 def processor() -> str:
@@ -55,8 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     sources = weight_folders(options.large, options.small)
-    files = {name: options.models / name / "model.onnx" for name in (*RECIPES, STATIC)}
-    files = {name: file for name, file in files.items() if file.is_file()}
+    files = {name: options.models / name / "model.onnx" for name in RECIPES}
     with tempfile.TemporaryDirectory() as temporary:
         sessions = {name: session(file) for name, file in files.items()}
         exact = {}
@@ -77,8 +76,8 @@ def main() -> None:
             times = dict(zip(runners, alternate(list(runners.values()), inputs, options.rounds).T, strict=True))
             for name, file in files.items():
                 cells = [name, f"{file.stat().st_size / 1e6:.1f}", str(tokens), f"{np.median(times[name]):.2f}"]
-                ratio = quartiles(times[f"{name} fp32"] / times[name]) if f"{name} fp32" in times else ""
-                print(f"| {' | '.join([*cells, ratio, quartiles(times[name] / times[LARGE])])} |")
+                cells += [quartiles(times[f"{name} fp32"] / times[name]), quartiles(times[name] / times[LARGE])]
+                print(f"| {' | '.join(cells)} |")
 
 
 def quartiles(ratios: np.ndarray) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
+from exporting.pair_head import load_pair_model
 from training.curriculum import Curriculum
 from training.lessons import Weights, group_loss
-from training.pair_head import load_pair_model
 from training.trainer import WORDS, Trainer, arguments
 
 

@@ -24,12 +24,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, normalize, softmax
 
+from exporting.pair_head import load_bert
 from texts.data import Bm25, Collection, read_collection, read_documents
 from texts.pairs import CLS, SEP, PairEncoder, clean_tokenizer
 from texts.passages import read_stdlib
 from training.embed import cached_vectors
 from training.mining import COLLECTIONS, open_mine
-from training.pair_head import load_bert
 
 FREQUENT = 1e-3  # `a` of a / (a + p)
 

@@ -1,1 +1,1 @@
-"""From torch to ONNX and int8, the parity gate, and the only place that writes a model folder."""
+"""The cross-encoders in torch, from there to ONNX and int8, the parity gate, and what writes a model folder."""

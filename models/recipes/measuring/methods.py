@@ -20,7 +20,6 @@ from onnxruntime.quantization import (
     CalibrationMethod,
     QuantFormat,
     QuantType,
-    quantize_dynamic,
     quantize_static,
 )
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -29,7 +28,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 
 from cascaderank.export.extras import quiet
 from cascaderank.export.smooth import HEADS, encoder_products, smooth
-from measuring.sensitivity import most_sensitive
+from measuring.sensitivity import most_sensitive, quantise_products
 
 Inputs = list[dict[str, np.ndarray]]
 SENSITIVE = 6  # products that the mixed methods keep in fp32, of the large model's 36
@@ -64,16 +63,8 @@ def dynamic(per_channel: bool = True, smoothing: float | None = None, exact: int
         with tempfile.TemporaryDirectory() as scratch:
             prepared = prepare(source, Path(scratch), inputs, smoothing)
             kept = most_sensitive(prepared, inputs, exact, per_channel) if exact else ()
-            model = onnx.load(str(prepared))
-            with quiet():
-                quantize_dynamic(
-                    str(prepared),
-                    str(target),
-                    op_types_to_quantize=["MatMul"],
-                    per_channel=per_channel,
-                    weight_type=QuantType.QInt8,
-                    nodes_to_quantize=[node.name for node in encoder_products(model, kept)],
-                )
+            names = [node.name for node in encoder_products(onnx.load(str(prepared)), kept)]
+            quantise_products(prepared, target, names, per_channel)
 
     return make
 

@@ -18,6 +18,19 @@ from exporting.runtime import session
 Inputs = list[dict[str, np.ndarray]]
 
 
+def quantise_products(source: Path, target: Path, names: Sequence[str], per_channel: bool) -> None:
+    """Write `target` with these products dynamically in int8, everything else as it is."""
+    with quiet():
+        quantize_dynamic(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            per_channel=per_channel,
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=list(names),
+        )
+
+
 def sensitivities(graph: Path, inputs: Inputs, per_channel: bool = True) -> dict[str, float]:
     """Mean |difference| of the output over the inputs (training texts), by the name of the product quantised alone."""
     names = [node.name for node in encoder_products(onnx.load(str(graph)))]
@@ -26,15 +39,7 @@ def sensitivities(graph: Path, inputs: Inputs, per_channel: bool = True) -> dict
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "one.onnx"
         for name in track(names, "sensitivity of each product"):
-            with quiet():
-                quantize_dynamic(
-                    str(graph),
-                    str(target),
-                    op_types_to_quantize=["MatMul"],
-                    per_channel=per_channel,
-                    weight_type=QuantType.QInt8,
-                    nodes_to_quantize=[name],
-                )
+            quantise_products(graph, target, [name], per_channel)
             moved = _outputs(target, inputs)
             found[name] = float(np.mean([np.abs(a - b).mean() for a, b in zip(moved, exact, strict=True)]))
     return found

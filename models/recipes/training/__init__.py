@@ -1,1 +1,1 @@
-"""Cross-encoders in torch: what a step draws, its losses, the loop, checkpoints; hard negatives."""
+"""How cross-encoders learn: what a step draws, its losses, the loop, checkpoints; hard negatives."""

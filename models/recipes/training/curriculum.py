@@ -7,13 +7,13 @@ from itertools import islice
 
 import numpy as np
 
+from exporting.pair_head import PairModel
 from texts.data import read_collection
 from texts.lists import read_lists
 from texts.pairs import PairEncoder, clean_tokenizer
 from training.groups import Group, graded_groups
 from training.lessons import dev_ndcg
 from training.mining import COLLECTIONS, mined_groups, open_mine
-from training.pair_head import PairModel
 
 LISTED, MINED = 12, 8  # rows of a graded list (of 16) and of a mined group
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
 
 from cascaderank.evaluate.metrics import ndcg
+from exporting.pair_head import PairModel, segment_masks
 from texts.data import Collection
 from texts.pairs import PairEncoder, feed
 from training.groups import Group
-from training.pair_head import PairModel, segment_masks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from exporting.pair_head import PairModel, load_pair_model
 from exporting.tables import quantise_table
 from texts.pairs import feed
 from training.groups import Group
 from training.lessons import read
-from training.pair_head import PairModel, load_pair_model
 
 
 def make_student(weights: Path, layers: Sequence[int], heads: int, neurons: int, groups: list[Group]) -> PairModel:

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import Tensor
 
+from exporting.pair_head import PairModel
 from texts.lists import GRADED
 from training.groups import Group
-from training.pair_head import PairModel
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 
