@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cascaderank.export import golden_table
 from cascaderank.export.quantize import DEFAULT
 from exporting.graph import POSITIONS, WORDS, quantise, to_onnx
 from exporting.manifest import PAIR_INPUT, TEXT_INPUT, write_folder
@@ -46,7 +47,7 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
     cross = recipe.kind == "cross_encoder"
     model, output, axes = load_model(recipe, weights)
     state, size = model.state_dict(), model.bert.config.hidden_size
-    tables = {
+    quantised = {
         WORDS: quantise_table(state[WORDS].numpy()),
         POSITIONS: quantise_table(state[POSITIONS].numpy()),
     }
@@ -59,7 +60,7 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
         exact = session(exact_file)
         rows = parity_rows(options.data, encoder, cross)
         parity = check_parity(model, exact, rows, lambda result, attended: read(recipe, result, attended))
-        quantise(exact_file, small_file, tables, calibration(options.data, encoder, cross))
+        quantise(exact_file, small_file, quantised, calibration(options.data, encoder, cross))
         small = session(small_file)
         parity |= int8_loss(
             recipe.name, cross, exact_file, small_file, encoder, options.data, options.lists, options.cache
@@ -73,27 +74,26 @@ def export(recipe: Recipe, weights: Path, options: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.toml").unlink(missing_ok=True)
         shutil.move(small_file, folder / "model.onnx")
-    write_folder(
-        folder,
-        tokenizer,
-        {
-            "kind": recipe.kind,
-            "name": recipe.name,
-            "max_length": MAX_LENGTH,
-            "vocab_size": len(tables[WORDS].codes),
-            "source": {"model": recipe.made_from, "recipe": recipe.steps, "licence": "Apache-2.0", "data": recipe.data},
-            "input": PAIR_INPUT if cross else TEXT_INPUT,
-            "output": {"name": output, **described},
-            "precision": {
-                "weights": "int8",
-                "layout": "padded",
-                "batch_invariant": False,
-                "method": f"{DEFAULT.words(True)}; embeddings in 8 bits",
-            },
-            "parity": parity,
-            **training_report(weights),
+    tables: dict[str, Any] = {
+        "kind": recipe.kind,
+        "name": recipe.name,
+        "max_length": MAX_LENGTH,
+        "vocab_size": len(quantised[WORDS].codes),
+        "source": {"model": recipe.made_from, "recipe": recipe.steps, "licence": "Apache-2.0", "data": recipe.data},
+        "input": PAIR_INPUT if cross else TEXT_INPUT,
+        "output": {"name": output, **described},
+        "precision": {
+            "weights": "int8",
+            "layout": "padded",
+            "batch_invariant": False,
+            "method": f"{DEFAULT.words(True)}; embeddings in 8 bits",
         },
-    )
+        "parity": parity,
+        **training_report(weights),
+    }
+    write_folder(folder, tokenizer, tables)
+    golden = golden_table(folder, tolerance=parity["int8_max_abs_diff"])
+    write_folder(folder, tokenizer, {**tables, "golden": golden})
     print(f"{folder}: {parity}")
 
 

@@ -30,8 +30,9 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=768, help="feed-forward neurons of a layer")
     parser.add_argument("--states", type=float, default=2.0, help="weight of the hidden states' loss")
     parser.add_argument("--teacher", type=float, default=0.25, help="weight of the teacher's distribution")
+    parser.add_argument("--prior", type=float, default=0.5, help="share of BM25 and bi-encoder in what is taught")
     options = arguments(parser, out="small", pairs=45_000, rate=1.5e-4, head_rate=3e-4)
-    curriculum = Curriculum(options)
+    curriculum = Curriculum(options, taught=True)
     examples = curriculum.examples()
     student = make_student(options.weights, options.layers, options.heads, options.neurons, examples)
     teacher = load_pair_model(options.weights)
@@ -40,7 +41,7 @@ def main() -> None:
     fit_last_norm(student, teacher, examples)
     trainer = Trainer(student, options, words)
     curriculum.start(trainer.pairs)
-    weights = Weights(options.teacher, options.states)
+    weights = Weights(options.teacher, options.states, options.prior)
     trainer.run(curriculum.groups, lambda model, group: group_loss(model, group, teacher, weights), curriculum.dev)
 
 

@@ -19,6 +19,8 @@ from cascaderank.config import CascadeConfig, Stage, check_deadline, read_config
 from cascaderank.documents import Candidates, check_query, read_documents, read_ids
 from cascaderank.errors import CascadeError, ConfigError, InputError
 from cascaderank.flow import Flow
+from cascaderank.golden import GoldenCheck
+from cascaderank.golden import check_golden as check_golden_scores
 from cascaderank.kernels import Pool
 from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
@@ -64,11 +66,12 @@ class Cascade:
         workers: int | None = None,
         max_candidates: int = 10_000,
         truncate_query: bool = False,
+        check_golden: bool = False,
     ) -> None:
         if isinstance(stages, CascadeConfig):
             config = stages
-            settings = (fusion, normalisation, rrf_k, weights, deadline_ms, workers, max_candidates, truncate_query)
-            if settings != ("last", "z-score", 60.0, None, None, None, 10_000, False):
+            settings = (fusion, normalisation, rrf_k, weights, deadline_ms, workers, max_candidates)
+            if settings != ("last", "z-score", 60.0, None, None, None, 10_000) or truncate_query or check_golden:
                 raise ConfigError(
                     "cascade: fusion, deadline_ms and the other settings belong in the CascadeConfig when one is "
                     "given; dataclasses.replace(config, ...) changes one"
@@ -91,6 +94,7 @@ class Cascade:
                 workers=workers,
                 max_candidates=max_candidates,
                 truncate_query=truncate_query,
+                check_golden=check_golden,
             )
         self.config = config
         self._workers = Workers(config.workers)
@@ -101,6 +105,8 @@ class Cascade:
         self._idle = threading.Condition()
         try:
             self._flow = Flow(config, self._workers)
+            if config.check_golden:
+                self.check_golden()
         except CascadeError:
             self.close()
             raise
@@ -129,6 +135,11 @@ class Cascade:
     def providers(self) -> tuple[str, ...]:
         """The execution provider each stage really uses."""
         return tuple(scorer.part.session.provider for scorer in self._flow.scorers)
+
+    def check_golden(self) -> tuple[GoldenCheck, ...]:
+        """Score every stage's golden pairs, one result per stage; raises ``ModelError`` for one that misses them."""
+        self._check_open()
+        return tuple(check_golden_scores(scorer) for scorer in self._flow.scorers)
 
     def rank(
         self,

@@ -21,7 +21,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ class CascadeConfig:
     ranks, constant ``rrf_k``), ``convex`` (weighted sum of scores normalised within the query) or ``weighted``
     (weighted sum of calibrated probabilities). ``first_weight`` is the first pass's share. ``workers`` single-threaded
     runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
-    a model's window is an error unless ``truncate_query``.
+    a model's window is an error unless ``truncate_query``. ``check_golden`` scores every model's golden pairs when the
+    cascade is made and refuses a model that does not meet them.
     """
 
     stages: tuple[Stage, ...]
@@ -100,6 +101,7 @@ class CascadeConfig:
     workers: int | None = None
     max_candidates: int = 10_000
     truncate_query: bool = False
+    check_golden: bool = False
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +126,7 @@ class CascadeConfig:
             _integer("cascade", "workers", self.workers, 1)
         _integer("cascade", "max_candidates", self.max_candidates, 1)
         _flag("cascade", "truncate_query", self.truncate_query)
+        _flag("cascade", "check_golden", self.check_golden)
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
             raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
 

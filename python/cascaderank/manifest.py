@@ -1,4 +1,4 @@
-"""The input and output sections of a manifest."""
+"""The input, output and golden sections of a manifest."""
 
 from __future__ import annotations
 
@@ -53,6 +53,46 @@ class Output:
     def squashed(self) -> bool:
         """Whether the shown score is the sigmoid of the logit."""
         return self.score in ("sigmoid", "softmax[1]", "yes-no")
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenPair:
+    """A fixed pair and the raw logit it has to get; ``document`` is its text repeated ``repeat`` times."""
+
+    query: str
+    text: str
+    repeat: int
+    logit: float
+
+    @property
+    def document(self) -> str:
+        return self.text * self.repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """What a model is checked by wherever it runs: raw logits of fixed pairs (an encoder's dot product or MaxSim).
+
+    ``template`` is the hash of what makes their tokens rows (``cascaderank.golden.template_hash``).
+    """
+
+    template: str
+    tolerance: float
+    pairs: tuple[GoldenPair, ...]
+
+
+def read_golden(reader: Reader) -> Golden:
+    """Read ``[golden]``."""
+    pairs = []
+    for number, entry in enumerate(reader.tables("pairs"), start=1):
+        text, logit = entry.text("document"), entry.number("logit")
+        pairs.append(GoldenPair(entry.text("query"), text, entry.integer("repeat", 1, minimum=1), logit))
+        if not pairs[-1].query:
+            raise ModelError(f"{reader.where}: pairs[{number}] has an empty query")
+    tolerance = reader.number("tolerance")
+    if not pairs or tolerance <= 0:
+        raise ModelError(f"{reader.where}: {len(pairs)} pairs with tolerance {tolerance}; at least one, above 0")
+    return Golden(reader.text("template"), tolerance, tuple(pairs))
 
 
 def read_input(reader: Reader, kind: str) -> Input:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import ModelError
-from cascaderank.manifest import Input, Output, read_input, read_output
+from cascaderank.manifest import Golden, Input, Output, read_golden, read_input, read_output
 from cascaderank.tables import Reader
 
 MANIFEST = "model.toml"
@@ -26,7 +26,8 @@ class ModelSpec:
     """Everything needed to run a model folder and to trust its scores (DESIGN: a model folder).
 
     ``digest`` identifies what decides a score: the files' hashes and the input, output and window settings. Vectors and
-    tokens computed ahead are bound to it. ``calibration`` is the fitted Platt map ``(a, b)`` or None.
+    tokens computed ahead are bound to it. ``calibration`` is the fitted Platt map ``(a, b)`` or None. Folders made
+    without golden scores have None in ``golden``.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class ModelSpec:
     precision: str
     batch_invariant: bool
     calibration: tuple[float, float] | None
+    golden: Golden | None
     files: Mapping[str, str]
     digest: str
     manifest: Mapping[str, Any]
@@ -117,6 +119,7 @@ def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSp
         precision=precision.choice("weights", PRECISIONS),
         batch_invariant=precision.flag("batch_invariant"),
         calibration=calibration,
+        golden=read_golden(reader.section("golden")) if "golden" in table else None,
         files=files,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         manifest=table,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from cascaderank.errors import CascadeError
@@ -74,3 +74,11 @@ class Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._fail(key, value, "a list of strings")
         return tuple(value)
+
+    def tables(self, key: str) -> Iterator[Reader]:
+        """One reader per table of an array of tables."""
+        value = self._get(key, None)
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise self._fail(key, value, "an array of tables")
+        for number, item in enumerate(value, start=1):
+            yield Reader(item, f"{self.where}.{key}[{number}]", self.error)

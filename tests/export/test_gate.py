@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from cascaderank.errors import ModelError
-from cascaderank.export import check_parity, compare_with_source, export_model, gate, write_manifest
+from cascaderank.export import check_parity, compare_with_source, export_model, gate
 from cascaderank.export.decide import Options, decide
 from cascaderank.export.framework import Reference, load_module, load_tokenizer
 from cascaderank.export.pairs import parity_pairs
 from cascaderank.export.parity import kendall_tau
 from cascaderank.export.source import open_source
-from cascaderank.model import MANIFEST
 from export import tiny_hf
+from export.tiny_hf import rewrite
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +30,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, P
         export_model(root / "source", root / "out")
         made[labels] = (root / "source", root / "out")
     return made
-
-
-def rewrite(folder: Path, out: Path, **changes: Any) -> Path:
-    """A copy of a model folder with keys of its manifest's sections, or plain keys, changed."""
-    out.mkdir()
-    for path in folder.iterdir():
-        (out / path.name).write_bytes(path.read_bytes())
-    tables = tomllib.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    del tables["files"], tables["format"]
-    for key, values in changes.items():
-        tables[key] = {**tables[key], **values} if isinstance(values, dict) else values
-    write_manifest(out, tables)
-    return out
 
 
 @pytest.mark.parametrize("labels", [1, 2])

@@ -6,6 +6,7 @@ Weights are drawn wide, so that logits differ between pairs by far more than any
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from cascaderank.export import write_manifest
 from cascaderank.export.extras import quiet
+from cascaderank.model import MANIFEST
 
 CORPUS = [
     "how do I sort a dictionary by value in the order of items",
@@ -248,3 +251,16 @@ def add_modules(folder: Path, *modules: tuple[str, dict[str, Any], dict[str, tor
 def edit_json(path: Path, **changes: Any) -> None:
     table = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.write_text(json.dumps({**table, **changes}), encoding="utf-8")
+
+
+def rewrite(folder: Path, out: Path, **changes: Any) -> Path:
+    """A copy of a model folder with keys of its manifest's sections, or plain keys, changed."""
+    out.mkdir()
+    for path in folder.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    tables = tomllib.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    del tables["files"], tables["format"]
+    for key, values in changes.items():
+        tables[key] = {**tables[key], **values} if isinstance(values, dict) else values
+    write_manifest(out, tables)
+    return out

@@ -14,22 +14,29 @@ from texts.pairs import PairEncoder, clean_tokenizer
 from training.groups import Group, graded_groups
 from training.lessons import dev_ndcg
 from training.mining import COLLECTIONS, mined_groups, open_mine
+from training.retrieved import retrieved_groups
 
-LISTED, MINED = 12, 8  # rows of a graded list (of 16) and of a mined group
+LISTED, MINED, RETRIEVED = 12, 8, 10  # rows of a graded list (of 16), of a mined and of a retrieved group
+OTHERS = ("selqa", "trecqa", "msmarco-dev600")  # dev parts of collections that the small one is not trained on
 
 
 class Curriculum:
     """Two thirds of a step are graded lists (the public ones and this project's own), a third questions with one
-    known answer and hard negatives by BM25 and the bi-encoder."""
+    known answer and hard negatives by BM25 and the bi-encoder. With a teacher half of a step is such a first stage's
+    candidates without grades, and dev has collections that it is not trained on."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
+    def __init__(self, options: argparse.Namespace, *, taught: bool = False) -> None:
+        self._options, self._taught = options, taught
         self._encoder = PairEncoder(clean_tokenizer(options.bi / "tokenizer.json"))
         self._train, self._dev = (
             [read_collection(options.data, "graded-lists", split), read_lists(options.data, split, options.lists)]
             for split in ("train", "dev")
         )
         self._mines = [open_mine(options.data, name, options.bi, options.cache) for name in COLLECTIONS]
+        if taught:
+            self._dev += [read_collection(options.data, name, "dev") for name in OTHERS]
+            more = open_mine(options.data, "squad-sentences", options.bi, options.cache)
+            self._pools = [*self._mines, more]
         self.start(0)
 
     def start(self, pairs: int) -> None:
@@ -37,9 +44,14 @@ class Curriculum:
         seed = self._options.seed
         self._graded = graded_groups(self._train, self._encoder, LISTED, np.random.default_rng([seed, 2, pairs]))
         self._mined = mined_groups(self._mines, self._encoder, MINED, np.random.default_rng([seed, 3, pairs]))
+        if self._taught:
+            rng = np.random.default_rng([seed, 4, pairs])
+            self._retrieved = retrieved_groups(self._pools, self._options.bi, self._encoder, RETRIEVED, rng)
 
     def groups(self) -> list[Group]:
         """One step's groups."""
+        if self._taught:
+            return [*islice(self._graded, 2), *islice(self._mined, 1), *islice(self._retrieved, 4)]
         (a, b, c, d), (e, f) = islice(self._graded, 4), islice(self._mined, 2)
         return [a, e, b, c, f, d]
 

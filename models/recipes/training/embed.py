@@ -13,16 +13,26 @@ from exporting.runtime import mean_pool, session
 from texts.pairs import PairEncoder, clean_tokenizer, feed
 
 
+class Embedder:
+    """A shipped bi-encoder, one text per run."""
+
+    def __init__(self, model: Path) -> None:
+        self._encoder, self._runner = (
+            PairEncoder(clean_tokenizer(model / "tokenizer.json")),
+            session(model / "model.onnx"),
+        )
+
+    def vector(self, text: str) -> np.ndarray:
+        """Unit vector float32 [size]."""
+        arrays = feed([self._encoder.single(text)])
+        return mean_pool(self._runner.run(None, arrays)[0], arrays["attention_mask"])[0]
+
+
 def embed(texts: list[str], model: Path, title: str = "embedding") -> np.ndarray:
     """Unit vectors float32 [texts, size], one text per run over two threads."""
-    encoder, runner = PairEncoder(clean_tokenizer(model / "tokenizer.json")), session(model / "model.onnx")
-
-    def vector(text: str) -> np.ndarray:
-        arrays = feed([encoder.single(text)])
-        return mean_pool(runner.run(None, arrays)[0], arrays["attention_mask"])[0]
-
+    embedder = Embedder(model)
     with ThreadPoolExecutor(2) as workers:
-        return np.stack(list(track(workers.map(vector, texts), title, total=len(texts))))
+        return np.stack(list(track(workers.map(embedder.vector, texts), title, total=len(texts))))
 
 
 def cached_vectors(texts: list[str], model: Path, cache: Path, title: str) -> np.ndarray:

@@ -15,10 +15,15 @@ Row = tuple[list[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query's candidates as rows, with their grades."""
+    """One query's candidates as rows, with their grades; no grades where only a teacher knows.
+
+    `prior` float32 [rows] is what cheaper rankers say, with a standard deviation of 1: a teacher's scores are blended
+    with it.
+    """
 
     rows: list[Row]
     grades: list[int]
+    prior: np.ndarray | None = None
 
 
 def graded_groups(

@@ -19,10 +19,12 @@ from training.groups import Group
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much a teacher counts beside the grades: its distribution over the group, its last hidden states."""
+    """How much a teacher counts beside the grades: its distribution over the group, its last hidden states; and the
+    share of a group's prior in that distribution."""
 
     teacher: float = 0.0
     states: float = 0.0
+    prior: float = 0.0
 
 
 def graded_loss(logits: Tensor, grades: list[int]) -> Tensor:
@@ -47,15 +49,24 @@ def group_loss(model: PairModel, group: Group, teacher: PairModel | None, weight
     """The grades' loss of one group and, with a teacher, how far its distribution and hidden states are."""
     inputs = {name: torch.from_numpy(array) for name, array in feed(group.rows).items()}
     hidden, logits = read(model, inputs)
-    loss = graded_loss(logits, group.grades)
+    loss = graded_loss(logits, group.grades) if group.grades else logits.sum() * 0.0
     if teacher is None:
         return loss
     with torch.no_grad():
         target, wanted = read(teacher, inputs)
     attended = inputs["attention_mask"].float()
+    if group.prior is not None:
+        wanted = blended(wanted, torch.from_numpy(group.prior), weights.prior)
     distance = ((hidden - target).square().sum(-1) / target.square().sum(-1) * attended).sum() / attended.sum()
     agreement = kl_div(log_softmax(logits / 2, 0), softmax(wanted / 2, 0), reduction="sum") * 4
     return loss + weights.states * distance + weights.teacher * agreement
+
+
+def blended(logits: Tensor, prior: Tensor, share: float) -> Tensor:
+    """The sum of z-scores of a teacher's logits and of cheaper rankers, as spread out as the logits were."""
+    spread = logits.std(correction=0)
+    both = (1 - share) * (logits - logits.mean()) / spread.clamp(min=1e-6) + share * prior
+    return both * spread / both.std(correction=0).clamp(min=1e-6)
 
 
 def dev_ndcg(model: PairModel, lists: Collection, names: list[str], encoder: PairEncoder, threads: int) -> float:

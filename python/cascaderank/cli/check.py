@@ -16,7 +16,7 @@ _TEXT = """\
 Load a model folder, an installed model (by name) or a cascade file as a service would, and say what it is.
 
 Checked: the manifest, the sha256 of every file, the graph's inputs and output, the tokenizer against the vocabulary,
-and that a smoke query gives finite scores.
+that a smoke query gives finite scores, and that the golden pairs of the manifest score as they did when it was made.
 """
 _EXAMPLES = """\
   cascaderank check minilm-bi minilm-ce-small
@@ -69,7 +69,7 @@ def _check_cascade(file: Path) -> list[str]:
             cascade.names, config.stages, cascade.models, cascade.providers, strict=True
         ):
             lines.append(f"{name}: keep {stage.keep}, {spec.kind}, {spec.precision} on {provider}, {spec.folder}")
-        return [*lines, _smoke(cascade)]
+        return [*lines, *_golden(cascade), _smoke(cascade)]
 
 
 def _check_model(target: str, provider: str, against: str | None) -> list[str]:
@@ -79,7 +79,7 @@ def _check_model(target: str, provider: str, against: str | None) -> list[str]:
 
     with busy(f"checking {target}"), Cascade([Stage(target, keep=2, provider=provider)]) as cascade:
         spec = cascade.models[0]
-        lines = [*_describe(spec), f"runs on {cascade.providers[0]}", _smoke(cascade)]
+        lines = [*_describe(spec), f"runs on {cascade.providers[0]}", *_golden(cascade), _smoke(cascade)]
     if against is not None:
         lines.append(_compare(spec, against))
     return lines
@@ -110,6 +110,18 @@ def _describe(spec: ModelSpec) -> list[str]:
 
 def _size_mb(spec: ModelSpec) -> float:
     return sum((spec.folder / name).stat().st_size for name in spec.files) / 1e6
+
+
+def _golden(cascade: Cascade) -> list[str]:
+    without = [spec.name for spec in cascade.models if spec.golden is None]
+    if without:
+        return [f"note: no golden scores in the manifest of {', '.join(without)}; export again to have them"]
+    found = cascade.check_golden()
+    worst = max(found, key=lambda check: check.max_abs_diff / check.tolerance)
+    return [
+        f"golden scores: {sum(check.pairs for check in found)} pairs met, max |diff| {worst.max_abs_diff:.2g} "
+        f"(tolerance {worst.tolerance:.2g}); template as exported"
+    ]
 
 
 def _smoke(cascade: Cascade) -> str:

@@ -4,6 +4,7 @@ They are imported on first use, so this package imports without them; a missing 
 """
 
 from cascaderank.export.against import compare_with_source
+from cascaderank.export.golden import golden_table
 from cascaderank.export.manifest import hash_files, write_manifest
 from cascaderank.export.parity import TOLERANCE, PairScorer, check_parity, compare_folders, gate
 from cascaderank.export.quality import measure_quality
@@ -25,6 +26,7 @@ __all__ = [
     "compare_with_source",
     "export_model",
     "gate",
+    "golden_table",
     "hash_files",
     "measure_quality",
     "parity_table",

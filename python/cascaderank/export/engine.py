@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.config import Stage
-from cascaderank.documents import check_query, read_documents
 from cascaderank.errors import InputError
 from cascaderank.export.pairs import Pair
+from cascaderank.golden import make_request, raw_logits
 from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
-from cascaderank.request import Request, with_prefix
-from cascaderank.schedule import Budget, Workers
+from cascaderank.request import with_prefix
+from cascaderank.schedule import Workers
 from cascaderank.stages import BiEncoder, Counts, Loader
 from cascaderank.stages.base import ModelPart
 
 Float32 = NDArray[np.float32]
-
-_LIMIT = 1_000_000
 
 
 class Engine:
@@ -36,11 +34,11 @@ class Engine:
         self._workers = Workers(workers)
         try:
             stage = Stage(model=folder, keep=1, provider="cpu", max_rows=max_rows, token_budget=1 << 20)
-            self._scorer = Loader(self._workers, None).load(stage)
+            self.scorer = Loader(self._workers, None).load(stage)
         except BaseException:
             self._workers.close()
             raise
-        self.part: ModelPart = self._scorer.part
+        self.part: ModelPart = self.scorer.part
         self.spec: ModelSpec = self.part.spec
 
     def __enter__(self) -> Self:
@@ -56,11 +54,11 @@ class Engine:
 
     def count_tokens(self, text: str) -> int:
         """A text's own tokens, without special ones."""
-        return len(self._scorer.part.tokenizer.encode(text))
+        return len(self.scorer.part.tokenizer.encode(text))
 
     def query_limit(self) -> int:
         """Tokens a query of the parity pairs may have: what the engine takes, and no more than half of the window."""
-        part, spec = self._scorer.part, self.spec
+        part, spec = self.scorer.part, self.spec
         if spec.kind == "cross_encoder":
             room = part.query_room(part.template(spec.input.pair))
         else:
@@ -69,35 +67,21 @@ class Engine:
         return max(min(room, spec.max_length // 2), 1)
 
     def rank_logits(self, query: str, documents: Sequence[str]) -> Float32:
-        """What the stage orders by, float32 ``[documents]``: a logit (of two columns the second minus the first), a
-        dot product, or MaxSim."""
-        scored = self._scorer.score(self._request(query, documents), np.arange(len(documents)), Counts())
-        columns = scored.outputs.reshape(-1, scored.columns)
-        logits = np.empty(len(documents), np.float32)
-        logits[scored.positions] = columns[:, 1] - columns[:, 0] if scored.columns == 2 else columns[:, 0]
-        return logits
+        """``raw_logits`` of one query's documents, float32 ``[documents]``."""
+        return self.logits([(query, document) for document in documents])
 
     def logits(self, pairs: Sequence[Pair]) -> Float32:
-        """``rank_logits`` of each pair, float32 ``[pairs]``; pairs of one query go as one request."""
-        places: dict[str, list[int]] = {}
-        for place, (query, _) in enumerate(pairs):
-            places.setdefault(query, []).append(place)
-        logits = np.empty(len(pairs), np.float32)
-        for query, group in places.items():
-            logits[group] = self.rank_logits(query, [pairs[place][1] for place in group])
-        return logits
+        """``raw_logits`` of each pair, float32 ``[pairs]``; pairs of one query go as one request."""
+        return raw_logits(self.scorer, pairs)
 
     def vectors(self, texts: Sequence[str], side: str) -> Float32:
         """Bi-encoder: float32 ``[texts, dimension]``; ``side`` is "query" or "document"."""
-        scorer, part = self._scorer, self._scorer.part
+        scorer, part = self.scorer, self.scorer.part
         if not isinstance(scorer, BiEncoder):
             raise InputError(f"model {self.spec.name!r} is a {self.spec.kind}; vectors come from a bi_encoder")
         form = self.spec.input
         prefix, template = (form.query_prefix, form.query) if side == "query" else (form.document_prefix, form.document)
         tokens = part.tokenizer.encode_many([with_prefix(text, prefix) for text in texts])
         rows: Int64 = np.arange(len(texts))
-        vectors, _ = scorer.encode(tokens, rows, part.template(template), self._request("-", []), Counts())
+        vectors, _ = scorer.encode(tokens, rows, part.template(template), make_request("-", []), Counts())
         return vectors
-
-    def _request(self, query: str, documents: Sequence[str]) -> Request:
-        return Request(check_query(query), read_documents(list(documents), None, _LIMIT), None, None, Budget())

@@ -66,6 +66,18 @@ def parity_pairs(count_tokens: Callable[[str], int], query_limit: int, max_lengt
     return tuple(sorted(pairs, key=lambda pair: pair[0]))
 
 
+def golden_pairs(
+    count_tokens: Callable[[str], int], query_limit: int, max_length: int
+) -> tuple[tuple[str, str, int], ...]:
+    """Fourteen (query, text, repeat) of the same kinds, few enough for a manifest; the last documents do not fit the
+    window, so that what truncation keeps is seen too."""
+    queries = [_shortened(query, count_tokens, query_limit) for query in QUERIES]
+    chosen = (*DOCUMENTS[:2], *DOCUMENTS[4:6], *DOCUMENTS[8:13], *DOCUMENTS[17:19], queries[4])
+    pairs = [(queries[place % len(queries)], text, 1) for place, text in enumerate(chosen)]
+    past = max_length // max(count_tokens(SENTENCE), 1) + 2
+    return (*pairs, (queries[0], SENTENCE, past), (queries[2], SENTENCE, past))
+
+
 def _shortened(text: str, count_tokens: Callable[[str], int], limit: int) -> str:
     while count_tokens(text) > limit and len(text) > 1:
         text = text[: max(len(text) * 3 // 4, 1)]

@@ -14,6 +14,7 @@ from cascaderank.export.decide import Decision, Options, decide
 from cascaderank.export.extras import require
 from cascaderank.export.form import Form, make_form
 from cascaderank.export.framework import Reference, length_limit, load_module, load_tokenizer
+from cascaderank.export.golden import golden_table
 from cascaderank.export.graph import EXTERNAL_OVER, export_graph, read_graph
 from cascaderank.export.manifest import write_manifest
 from cascaderank.export.parity import TOLERANCE, batch_invariant, check_parity, compare_folders, gate
@@ -108,7 +109,7 @@ def export_model(
         parity = check_parity(folders["fp32"], reference, tolerance=tolerance, progress=progress)
         gate(parity, target)
         tables = with_range(tables, parity)
-        _write(folders["fp32"], tables, parity, _fp32_precision(batch_invariant(parity)))
+        _write(folders["fp32"], tables, parity, _fp32_precision(batch_invariant(parity)), reference)
         int8, quality = None, None
         if precision == "int8":
             step("quantising")
@@ -181,12 +182,17 @@ def _int8_folder(
     write_manifest(folder, {**tables, "precision": precision})
     int8 = compare_folders(folder, fp32)
     quality = None if data is None else measure_quality(fp32, folder, data, split=split, progress=progress)
-    write_manifest(folder, {**tables, "precision": precision, "parity": parity_table(parity, int8, quality)})
+    golden = golden_table(folder, tolerance=int8.max_abs_diff)
+    table = parity_table(parity, int8, quality)
+    write_manifest(folder, {**tables, "precision": precision, "parity": table, "golden": golden})
     return int8, quality
 
 
-def _write(folder: Path, tables: dict[str, Any], parity: ParityReport, precision: dict[str, Any]) -> None:
-    write_manifest(folder, {**tables, "precision": precision, "parity": parity_table(parity)})
+def _write(
+    folder: Path, tables: dict[str, Any], parity: ParityReport, precision: dict[str, Any], reference: Reference
+) -> None:
+    golden = golden_table(folder, reference, tolerance=parity.tolerance)
+    write_manifest(folder, {**tables, "precision": precision, "parity": parity_table(parity), "golden": golden})
 
 
 def _fp32_precision(invariant: bool) -> dict[str, Any]:
