@@ -151,14 +151,16 @@ class Cascade:
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
+        instruction: str | None = None,
     ) -> Ranking:
         """Rank ``documents`` (strings, dicts with ``id``/``text``/``score`` or ``Document``) or the ``ids`` of a store.
 
         ``scores`` are the first pass's, larger is better. ``store`` supplies tokens and vectors computed ahead.
-        Returns the best ``top_n`` (all by default). With ``deadline_ms`` (the cascade's own by default) the answer
-        comes in time, degraded if need be. Raises ``InputError``, ``StoreError`` or ``ScoreError``.
+        ``instruction`` tells decoders what to judge by. Returns the best ``top_n`` (all by default). With
+        ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
+        Raises ``InputError``, ``StoreError`` or ``ScoreError``.
         """
-        return self._rank(query, documents, ids, scores, store, top_n, self._budget(deadline_ms))
+        return self._rank(query, documents, ids, scores, store, top_n, self._budget(deadline_ms), instruction)
 
     async def arank(
         self,
@@ -170,12 +172,13 @@ class Cascade:
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
+        instruction: str | None = None,
     ) -> Ranking:
         """``rank`` for asyncio. The deadline counts from the call; cancelling the task ends its runs."""
         import asyncio  # 40 ms that `import cascaderank` need not pay: whoever awaits has it already
 
         budget = self._budget(deadline_ms)
-        future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget)
+        future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget, instruction)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -192,6 +195,7 @@ class Cascade:
         store: Store | None = None,
         top_n: int | None = None,
         deadline_ms: float | None = None,
+        instruction: str | None = None,
     ) -> list[Ranking]:
         """``rank`` for many queries, each with its own documents (or ids), side by side; results in order.
 
@@ -213,6 +217,7 @@ class Cascade:
                     store=store,
                     top_n=top_n,
                     deadline_ms=deadline_ms,
+                    instruction=instruction,
                 )
             except CascadeError as error:
                 raise type(error)(f"queries[{number}]: {error}") from error
@@ -291,6 +296,7 @@ class Cascade:
         store: Store | None,
         top_n: int | None,
         budget: Budget,
+        instruction: str | None,
     ) -> Ranking:
         started = clock()
         text = check_query(query)
@@ -298,6 +304,7 @@ class Cascade:
             raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)
+        request.instruction = self._check_instruction(instruction)
         with self._under_way():
             try:
                 pool = self._pools.pop()  # not `if self._pools`: another thread may take the last one in between
@@ -307,6 +314,13 @@ class Cascade:
                 return self._flow.run(pool, request, top_n, started)
             finally:
                 self._pools.append(pool)
+
+    def _check_instruction(self, instruction: str | None) -> str | None:
+        if instruction is not None and (not isinstance(instruction, str) or not instruction.strip()):
+            raise InputError(f"instruction is {instruction!r}, expected a text or None")
+        if instruction is not None and not any(spec.input.takes_instruction for spec in self.models):
+            raise InputError("instruction: no stage of this cascade takes one; only decoders do")
+        return instruction
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

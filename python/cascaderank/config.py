@@ -19,7 +19,7 @@ PROVIDERS = ("cpu", "cuda", "auto")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
-_STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning"}
+_STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
 _CASCADE_KEYS |= {"truncate_query", "check_golden"}
 
@@ -34,7 +34,8 @@ class Stage:
     which). ``min_score`` drops candidates whose score (after the model's activation) is below it; ``margin`` those
     more than that many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
     candidates than that. ``stored`` runs it only where the store knows all candidates (True), or does not (False): a
-    cheap encoder for bare texts beside a better one with vectors made ahead. ``token_budget`` (tokens of one
+    cheap encoder for bare texts beside a better one with vectors made ahead. ``instruction`` is what a decoder is told
+    to judge by (a request may say otherwise); None leaves it to the model folder. ``token_budget`` (tokens of one
     micro-batch, padding included), ``max_rows``, ``threads`` (inside one run) and ``spinning`` override the plan chosen
     from model and provider.
     """
@@ -50,6 +51,7 @@ class Stage:
     margin: float | None = None
     candidates_over: int | None = None
     stored: bool | None = None
+    instruction: str | None = None
     token_budget: int | None = None
     max_rows: int | None = None
     threads: int = 1
@@ -70,6 +72,8 @@ class Stage:
             _choice(where, "precision", self.precision, PRECISIONS)
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
             raise ConfigError(f"{where}: name is {self.name!r}, expected a string")
+        if self.instruction is not None and (not isinstance(self.instruction, str) or not self.instruction.strip()):
+            raise ConfigError(f"{where}: instruction is {self.instruction!r}, expected a text")
         _flag(where, "spinning", self.spinning)
         if self.stored is not None:
             _flag(where, "stored", self.stored)

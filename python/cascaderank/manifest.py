@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from cascaderank.errors import ModelError
 from cascaderank.tables import Reader
 
-ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "past")
+PAIRED = ("cross_encoder", "decoder")  # kinds that read query and document in one row
+INSTRUCTION = "$instruction"
 SCORES = {"none": 1, "sigmoid": 1, "softmax[1]": 2, "yes-no": 2}
 POOLINGS = ("mean", "cls", "last_token", "none")
 
@@ -17,9 +19,11 @@ POOLINGS = ("mean", "cls", "last_token", "none")
 class Input:
     """How texts become rows.
 
-    ``pair`` (cross-encoder) or ``query`` and ``document`` (encoders) are templates: ``$query``, ``$document`` or
-    ``$text`` stand for a text, everything else is a token of ``tokenizer.json``. ``segments`` holds one segment id per
-    template entry, or is empty when the graph has no ``token_type_ids``. ``names`` maps roles to graph input names.
+    ``pair`` (cross-encoder, decoder) or ``query`` and ``document`` (encoders) are templates: ``$query``, ``$document``
+    or ``$text`` stand for a text, everything else is a token of ``tokenizer.json``. ``segments`` holds one segment id
+    per template entry, or is empty when the graph has no ``token_type_ids``. ``names`` maps roles to graph input names.
+    Decoders: ``query_prefix`` may contain ``$instruction``, for which the request's, the stage's or the manifest's
+    ``instruction`` stands; ``query_suffix`` ends the query's text.
     """
 
     pair: tuple[str, ...]
@@ -28,14 +32,24 @@ class Input:
     segments: tuple[int, ...]
     query_prefix: str
     document_prefix: str
+    query_suffix: str
+    instruction: str
     pad_token: str
     position_offset: int
     names: Mapping[str, str]
 
+    @property
+    def takes_instruction(self) -> bool:
+        return INSTRUCTION in self.query_prefix
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the graph returns and how it becomes a score; unused fields keep their zero values."""
+    """What the graph returns and how it becomes a score; unused fields keep their zero values.
+
+    ``present`` is the output of a decoder's graph that holds keys and values of its tokens, as its input ``past``
+    takes them.
+    """
 
     name: str
     columns: int
@@ -48,6 +62,7 @@ class Output:
     attend_to_expansion: bool
     skip_tokens: tuple[str, ...]
     length_normalize: bool
+    present: str
 
     @property
     def squashed(self) -> bool:
@@ -103,7 +118,7 @@ def read_input(reader: Reader, kind: str) -> Input:
     if unknown or "input_ids" not in names:
         raise ModelError(f"{names_reader.where}: has {sorted(names)}, expected input_ids and any of {ROLES[1:]}")
     pair = query = document = ()  # type: tuple[str, ...]
-    if kind == "cross_encoder":
+    if kind in PAIRED:
         pair = _template(reader, "pair", ("$query", "$document"))
     else:
         query = _template(reader, "query", ("$text",))
@@ -126,6 +141,8 @@ def read_input(reader: Reader, kind: str) -> Input:
         segments=segments,
         query_prefix=reader.text("query_prefix", ""),
         document_prefix=reader.text("document_prefix", ""),
+        query_suffix=reader.text("query_suffix", ""),
+        instruction=reader.text("instruction", ""),
         pad_token=reader.text("pad_token"),
         position_offset=reader.integer("position_offset", 0),
         names=names,
@@ -138,7 +155,7 @@ def read_output(reader: Reader, kind: str) -> Output:
     columns, score, dimension, pooling, normalize = 1, "none", 0, "none", False
     query_length, mask_token, attend, length_normalize = 0, "", False, False
     skip: tuple[str, ...] = ()
-    if kind == "cross_encoder":
+    if kind in PAIRED:
         columns = reader.integer("columns", 1, minimum=1)
         score = reader.choice("score", tuple(SCORES))
         if columns != SCORES[score]:
@@ -157,8 +174,9 @@ def read_output(reader: Reader, kind: str) -> Output:
             if query_length and not mask_token:
                 raise ModelError(f"{reader.where}: query_length {query_length} pads queries with mask_token; name it")
     return Output(
-        name, columns, score, dimension, pooling, normalize, query_length, mask_token, attend, skip, length_normalize
-    )
+        name, columns, score, dimension, pooling, normalize, query_length, mask_token, attend, skip, length_normalize,
+        reader.text("present", ""),
+    )  # fmt: skip
 
 
 def _template(reader: Reader, key: str, texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from cascaderank.manifest import Golden, Input, Output, read_golden, read_input,
 from cascaderank.tables import Reader
 
 MANIFEST = "model.toml"
-KINDS = ("cross_encoder", "bi_encoder", "late_interaction")
+KINDS = ("cross_encoder", "bi_encoder", "late_interaction", "decoder")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -102,6 +102,8 @@ def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSp
         raise ModelError(f"{source}: precision.layout is 'packed'; only padded graphs can be run so far")
     segments_form = read_input(reader.section("input"), kind)
     output = read_output(reader.section("output"), kind)
+    if ("past" in segments_form.names) != bool(output.present):
+        raise ModelError(f"{source}: input.names.past and output.present go together; correct them or re-export")
     files = _read_files(reader, path)
     if verify:
         _verify(path, files)

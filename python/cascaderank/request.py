@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +17,15 @@ from cascaderank.tokenizer import TextTokenizer
 _CHUNK = 64  # documents tokenised between two looks at the clock when there is a deadline
 
 
-def tokens_key(tokenizer: TextTokenizer, prefix: str) -> str:
+def tokens_key(tokenizer: TextTokenizer, prefix: str, always: bool = False) -> str:
     """What decides the tokens of a text: the tokenizer file and the text put before it."""
-    return f"{tokenizer.digest}:{prefix}"
+    return f"{tokenizer.digest}:{prefix}:always" if always and prefix else f"{tokenizer.digest}:{prefix}"
 
 
-def with_prefix(text: str, prefix: str) -> str:
-    """Put the model's prefix before a text, unless the caller already did."""
-    return text if not prefix or text.startswith(prefix) else prefix + text
+def with_prefix(text: str, prefix: str, always: bool = False) -> str:
+    """Put the model's prefix before a text, unless the caller already did (an encoder's prompt) or ``always`` (a
+    decoder's template, in which a text that looks like it is still only a text)."""
+    return text if not prefix or (text.startswith(prefix) and not always) else prefix + text
 
 
 @dataclass(slots=True)
@@ -36,7 +38,11 @@ class _Tokens:
 
 @dataclass(slots=True)
 class Request:
-    """``store_rows`` holds each candidate's row in ``store`` (-1: unknown there); None without a store."""
+    """``store_rows`` holds each candidate's row in ``store`` (-1: unknown there); None without a store.
+
+    ``instruction`` is what decoders are told to judge by, None: their own. ``kept`` is where a stage leaves what it may
+    need again in this request.
+    """
 
     query: str
     candidates: Candidates
@@ -44,6 +50,8 @@ class Request:
     store_rows: Int64 | None
     budget: Budget
     truncate_query: bool = False
+    instruction: str | None = None
+    kept: dict[object, Any] = field(default_factory=dict)
     _queries: dict[str, Int64] = field(default_factory=dict)
     _documents: dict[str, _Tokens] = field(default_factory=dict)
 
@@ -59,12 +67,14 @@ class Request:
             self._queries[key] = tokenizer.encode(with_prefix(self.query, prefix))
         return self._queries[key]
 
-    def document_tokens(self, tokenizer: TextTokenizer, prefix: str, wanted: Int64, cost: Cost) -> tuple[Ragged, Int64]:
+    def document_tokens(
+        self, tokenizer: TextTokenizer, prefix: str, wanted: Int64, cost: Cost, always: bool = False
+    ) -> tuple[Ragged, Int64]:
         """Tokens of the candidates ``wanted`` and their rows; each document is encoded at most once per tokenizer.
 
         A row is -1 where the deadline left no time to encode the text.
         """
-        key = tokens_key(tokenizer, prefix)
+        key = tokens_key(tokenizer, prefix, always)
         known = self._documents.get(key)
         if known is None:
             known = self._documents[key] = _Tokens(np.full(self.candidates.size, -1, np.int64))
@@ -72,7 +82,7 @@ class Request:
         if missing.size:
             missing = self._from_store(key, known, missing)
         if missing.size:
-            self._encode(tokenizer, prefix, known, missing, cost)
+            self._encode(tokenizer, prefix, known, missing, cost, always)
         return known.texts, known.row_of[wanted]
 
     def _from_store(self, key: str, known: _Tokens, missing: Int64) -> Int64:
@@ -82,7 +92,9 @@ class Request:
         _append(known, missing[rows >= 0], gather(self.store.tokens[key], rows[rows >= 0]))
         return missing[rows < 0]
 
-    def _encode(self, tokenizer: TextTokenizer, prefix: str, known: _Tokens, missing: Int64, cost: Cost) -> None:
+    def _encode(
+        self, tokenizer: TextTokenizer, prefix: str, known: _Tokens, missing: Int64, cost: Cost, always: bool
+    ) -> None:
         texts = self.candidates.texts
         if not texts:
             made_for = ", ".join(sorted(self.store.models.values())) if self.store else "none"
@@ -96,7 +108,7 @@ class Request:
             if not self.budget.allows(cost.estimate(part.size)):
                 return
             begun = clock()
-            encoded = tokenizer.encode_many([with_prefix(texts[index], prefix) for index in part.tolist()])
+            encoded = tokenizer.encode_many([with_prefix(texts[index], prefix, always) for index in part.tolist()])
             cost.observe(part.size, clock() - begun)
             _append(known, part, encoded)
 

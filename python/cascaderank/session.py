@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from cascaderank.errors import ModelError, ProviderError
+from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -61,9 +62,15 @@ class Cancellation:
 
 
 class Runner(Protocol):
-    """What a worker needs of a session: int64 ``[rows, width]`` tensors by role in, the float32 output back."""
+    """What a worker needs of a session: int64 ``[rows, width]`` tensors by role in, the float32 output back.
 
-    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]: ...
+    ``past`` is what ``prefix`` made of tokens that come before all rows (a decoder's keys and values), None: nothing
+    does.
+    """
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any, past: Any = None) -> NDArray[np.float32]: ...
+
+    def prefix(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> Any: ...
 
 
 class Session:
@@ -91,19 +98,19 @@ class Session:
         self._output = spec.output.name
         self.output_rank = _check_graph(spec, inner)
         self.parallel = self.provider == "cpu"
-
-        self._bound = (
-            None
-            if self.parallel
-            else BoundRunner(inner, self._names, self._output, self.provider, options.device, spec)
-        )
+        self._past = _empty_past(spec, inner)
+        self._bound: Runner | None = None
+        if not self.parallel and self._past is not None:
+            self._bound = PastRunner(inner, spec, self._past, self.provider, options.device)
+        elif not self.parallel:
+            self._bound = BoundRunner(inner, self._names, self._output, self.provider, options.device, spec)
         self._lock = threading.Lock()
 
     @contextmanager
     def lease(self) -> Iterator[Runner]:
         """A runner for one worker; on a device there is one, and its holder has it alone."""
         if self._bound is None:
-            yield DirectRunner(self._inner, self._names, self._output)
+            yield DirectRunner(self._inner, self._names, self._output, self.spec.output.present, self._past)
         else:
             with self._lock:
                 yield self._bound
@@ -113,15 +120,64 @@ class DirectRunner:
     """Runs over NumPy views. On a CPU nothing is copied in, and binding inputs anew for each shape costs about 2.5
     times the call that it saves (bench/session_calls.py); neither matters beside a model."""
 
-    def __init__(self, inner: Any, names: Mapping[str, str], output: str) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        names: Mapping[str, str],
+        output: str,
+        present: str = "",
+        empty: NDArray[np.float32] | None = None,
+    ) -> None:
         self._inner = inner
-        self._names = names
+        self._names = {role: name for role, name in names.items() if role != "past"}
+        self._past = names.get("past", "")
         self._output = [output]
+        self._present = [present]
+        self._empty = empty
 
-    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]:
-        feed = {name: tensors[role] for role, name in self._names.items()}
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any, past: Any = None) -> NDArray[np.float32]:
+        feed: dict[str, Any] = {name: tensors[role] for role, name in self._names.items()}
+        if self._past:
+            feed[self._past] = self._empty if past is None else past
         result: NDArray[np.float32] = _call(lambda: self._inner.run(self._output, feed, options)[0])
         return result
+
+    def prefix(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> Any:
+        feed: dict[str, Any] = {name: tensors[role] for role, name in self._names.items()}
+        feed[self._past] = self._empty
+        return _call(lambda: self._inner.run(self._present, feed, options)[0])
+
+
+class PastRunner:
+    """A decoder on a device: keys and values of a prefix stay there, bound as input of every run that shares them."""
+
+    def __init__(self, inner: Any, spec: ModelSpec, empty: NDArray[np.float32], device: str, device_id: int) -> None:
+        self._inner = inner
+        self._names = {role: name for role, name in spec.input.names.items() if role != "past"}
+        self._past = spec.input.names["past"]
+        self._output, self._present = spec.output.name, spec.output.present
+        self._device, self._device_id = device, device_id
+        self._empty = onnxruntime.OrtValue.ortvalue_from_numpy(empty, device, device_id)
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any, past: Any = None) -> NDArray[np.float32]:
+        binding = self._bind(tensors, self._empty if past is None else past)
+        binding.bind_output(self._output, "cpu")
+        _call(lambda: self._inner.run_with_iobinding(binding, options))
+        result: NDArray[np.float32] = binding.get_outputs()[0].numpy()
+        return result
+
+    def prefix(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> Any:
+        binding = self._bind(tensors, self._empty)
+        binding.bind_output(self._present, self._device, self._device_id)
+        _call(lambda: self._inner.run_with_iobinding(binding, options))
+        return binding.get_outputs()[0]
+
+    def _bind(self, tensors: Mapping[str, NDArray[np.int64]], past: Any) -> Any:
+        binding = self._inner.io_binding()
+        for role, name in self._names.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(tensors[role]))
+        binding.bind_ortvalue_input(self._past, past)
+        return binding
 
 
 class BoundRunner:
@@ -140,13 +196,16 @@ class BoundRunner:
         self._output = output
         self._device = device
         self._device_id = device_id
-        self._tail = (spec.output.columns,) if spec.kind == "cross_encoder" else (spec.output.dimension,)
+        self._tail = (spec.output.columns,) if spec.kind in PAIRED else (spec.output.dimension,)
         self._per_token = spec.kind == "late_interaction" or (
             spec.kind == "bi_encoder" and spec.output.pooling != "none"
         )
         self._buckets: dict[tuple[int, int], tuple[Any, dict[str, Any], Any]] = {}
 
-    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> NDArray[np.float32]:
+    def prefix(self, tensors: Mapping[str, NDArray[np.int64]], options: Any) -> Any:
+        raise NotImplementedError("only decoders share a prefix; they have a PastRunner")
+
+    def run(self, tensors: Mapping[str, NDArray[np.int64]], options: Any, past: Any = None) -> NDArray[np.float32]:
         rows, width = tensors["input_ids"].shape
         bucket_rows = 1 << (rows - 1).bit_length()
         binding, values, output = self._bucket(bucket_rows, width)
@@ -196,6 +255,9 @@ def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 4  # errors come back as exceptions; the library is silent
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
+    # x86 without VNNI adds pairs of 8-bit products in 16 bits, which saturate: logits of the shipped models moved by up
+    # to 0.64 there. The exact products cost 1.17 times as long; a score must not depend on the processor.
+    settings.add_session_config_entry("session.x64quantprecision", "1")
     providers: list[Any] = [wanted]
     if provider == "cuda":
         # Listing CUDA proves nothing: creation falls back to the CPU when its libraries do not load, and single nodes
@@ -262,6 +324,9 @@ def _check_graph(spec: ModelSpec, inner: Any) -> int:
             "correct [input.names] or re-export"
         )
     for item in inputs.values():
+        if item.name == spec.input.names.get("past"):
+            _empty_past(spec, inner)
+            continue
         if item.type != "tensor(int64)" or len(item.shape) != 2:
             raise ModelError(
                 f"{where}: input {item.name!r} is {item.type} of rank {len(item.shape)}, expected tensor(int64) "
@@ -273,7 +338,9 @@ def _check_graph(spec: ModelSpec, inner: Any) -> int:
         raise ModelError(f"{where}: no output {spec.output.name!r}; the graph has {sorted(outputs)}")
     if output.type != "tensor(float)":
         raise ModelError(f"{where}: output {output.name!r} is {output.type}, expected tensor(float); re-export")
-    if spec.kind == "cross_encoder":
+    if spec.output.present and spec.output.present not in outputs:
+        raise ModelError(f"{where}: no output {spec.output.present!r}; the graph has {sorted(outputs)}")
+    if spec.kind in PAIRED:
         ranks, size, meaning = (2,), spec.output.columns, "[batch, columns]"
     elif spec.kind == "bi_encoder" and spec.output.pooling == "none":
         ranks, size, meaning = (2,), spec.output.dimension, "[batch, dimension]"
@@ -286,6 +353,21 @@ def _check_graph(spec: ModelSpec, inner: Any) -> int:
             f"{size}"
         )
     return len(output.shape)
+
+
+def _empty_past(spec: ModelSpec, inner: Any) -> NDArray[np.float32] | None:
+    """No keys and values: float32 ``[2 * layers, 1, heads, 0, size]``; None for a graph that takes none."""
+    item = next((item for item in inner.get_inputs() if item.name == spec.input.names.get("past")), None)
+    if item is None:
+        return None
+    shape = list(item.shape)
+    fixed = [size for place, size in enumerate(shape) if place in (0, 2, 4)]
+    if item.type != "tensor(float)" or len(shape) != 5 or not all(isinstance(size, int) for size in fixed):
+        raise ModelError(
+            f"{spec.model_file}: input {item.name!r} is {item.type} {shape}, expected tensor(float) [2 * layers, rows, "
+            "heads, tokens, size] with fixed layers, heads and size; re-export"
+        )
+    return np.zeros((fixed[0], 1, fixed[1], 0, fixed[2]), np.float32)
 
 
 def _first_line(error: Exception) -> str:

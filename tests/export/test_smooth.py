@@ -51,7 +51,9 @@ def product(name: str, source: str, table: str, result: str) -> Any:
 
 def outputs(model: Any | Path) -> list[np.ndarray]:
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as cascaderank.session does
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     return [session.run(None, arrays)[0] for arrays in INPUTS]
 
 

@@ -15,6 +15,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # no saturation without VNNI, as the engine
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

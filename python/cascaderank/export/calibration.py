@@ -71,7 +71,10 @@ class _RecordingRunner:
         self._names = names
         self._seen = seen
 
-    def run(self, tensors: Mapping[str, Int64], options: Any) -> NDArray[np.float32]:
+    def prefix(self, tensors: Mapping[str, Int64], options: Any) -> Any:
+        raise NotImplementedError("decoders are not calibrated: their weights alone are quantised")
+
+    def run(self, tensors: Mapping[str, Int64], options: Any, past: Any = None) -> NDArray[np.float32]:
         key = b"".join(tensors[role].tobytes() for role in self._names)
         self._seen.setdefault(key, {name: tensors[role].copy() for role, name in self._names.items()})
         return self._runner.run(tensors, options)

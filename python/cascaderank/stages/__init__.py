@@ -13,10 +13,11 @@ from cascaderank.session import Session, SessionOptions
 from cascaderank.stages.base import Counts, ModelPart, Scored, Scorer, check_precision, plan_rule
 from cascaderank.stages.bi_encoder import BiEncoder
 from cascaderank.stages.cross_encoder import CrossEncoder
+from cascaderank.stages.decoder import Decoder
 from cascaderank.stages.late_interaction import LateInteraction
 from cascaderank.tokenizer import TextTokenizer, load_tokenizer
 
-__all__ = ["BiEncoder", "Counts", "CrossEncoder", "LateInteraction", "Loader", "Scored", "Scorer"]
+__all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", "Loader", "Scored", "Scorer"]
 
 _KINDS: dict[str, Callable[[ModelPart], Scorer]] = {
     "cross_encoder": CrossEncoder,
@@ -52,6 +53,10 @@ class Loader:
         if session is None:
             session = self._sessions[spec.digest, options] = Session(spec, options)
         part = ModelPart(spec, session, tokenizer, self._workers, plan_rule(stage, spec, session))
+        if spec.kind == "decoder":
+            return Decoder(part, stage.instruction)
+        if stage.instruction is not None:
+            raise ModelError(f"stage {spec.name!r}: an instruction was given to a {spec.kind}; only decoders take one")
         return _KINDS[spec.kind](part)
 
     def _tokenizer(self, spec: ModelSpec) -> TextTokenizer:

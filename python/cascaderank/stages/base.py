@@ -22,7 +22,8 @@ from cascaderank.tokenizer import TextTokenizer
 Float32 = NDArray[np.float32]
 _KEPT_TOKENS = 1 << 18  # a request of 1000 documents of 256 tokens; larger buffers are not kept between requests
 _KEPT_BUFFERS = 8  # requests that may leave their buffers to later ones
-Keep = Callable[[int, dict[str, Int64], Float32], None]
+Keep = Callable[[int, dict[str, Int64], Any], None]
+Run = Callable[[Runner, dict[str, Int64], Any], Any]
 
 
 @dataclass(slots=True)
@@ -75,6 +76,11 @@ class ModelPart:
     cost: Cost = field(default_factory=Cost)
     tokenize_cost: Cost = field(default_factory=Cost)
     _buffers: deque[dict[str, Int64]] = field(default_factory=lambda: deque(maxlen=_KEPT_BUFFERS))
+
+    @property
+    def always_prefixed(self) -> bool:
+        """A decoder's template goes before any document; an encoder's prompt unless the caller wrote it already."""
+        return self.spec.kind == "decoder"
 
     def template(self, entries: tuple[str, ...]) -> Template:
         """Resolve a manifest template to ids."""
@@ -135,8 +141,11 @@ class ModelPart:
         counts: Counts,
         keep: Keep,
         unattended: int = 0,
+        run: Run | None = None,
     ) -> list[int]:
         """Fill the tensors of a plan, run its micro-batches, hand each output to ``keep(batch, tensors, output)``.
+
+        ``run`` is called in place of the runner's own (a decoder has a second output, and an input more).
 
         ``unattended`` hides that many tokens at the end of a single-row plan from attention (query expansion). Returns
         the micro-batches that were completed.
@@ -157,7 +166,7 @@ class ModelPart:
             shape = (bounds[batch + 1] - bounds[batch], widths[batch])
             views = {role: buffer[start:stop].reshape(shape) for role, buffer in flat}
             started = clock()
-            output = runner.run(views, options)
+            output = runner.run(views, options) if run is None else run(runner, views, options)
             seconds = clock() - started
             keep(batch, views, output)
             return seconds
@@ -185,7 +194,7 @@ class ModelPart:
         except IndexError:
             buffers = {}
         if not buffers or len(buffers["input_ids"]) < tokens:
-            buffers = {role: np.empty(tokens, np.int64) for role in self.spec.input.names}
+            buffers = {role: np.empty(tokens, np.int64) for role in self.spec.input.names if role != "past"}
         return buffers
 
     def _give_back(self, buffers: dict[str, Int64]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cascaderank.kernels import Int64
+from cascaderank.kernels import Int64, Template
 from cascaderank.request import Request
 from cascaderank.schedule import clock
-from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+from cascaderank.stages.base import Counts, Float32, ModelPart, Run, Scored
 
 _ROUND = 64  # candidates tokenised and scored before the next are looked at when there is a deadline
 
@@ -22,6 +22,10 @@ class CrossEncoder:
     def _query(self, request: Request, counts: Counts) -> Int64:
         # A query that is cut keeps at most three quarters of the window, as BAAI's and mixedbread's rerankers do.
         return self.part.query(request, counts, self._room, self.part.spec.max_length * 3 // 4)
+
+    def _rows(self, request: Request, query: Int64, counts: Counts) -> tuple[Int64, Template, Run | None] | None:
+        """What stands before each document, the template, and how to run it; None when the deadline came first."""
+        return query, self._form, None
 
     def check_query(self, request: Request) -> None:
         self._query(request, Counts())
@@ -49,19 +53,23 @@ class CrossEncoder:
         begun = clock()
         query = self._query(request, counts)
         texts, rows = request.document_tokens(
-            part.tokenizer, part.spec.input.document_prefix, alive, part.tokenize_cost
+            part.tokenizer, part.spec.input.document_prefix, alive, part.tokenize_cost, part.always_prefixed
         )
         held = np.flatnonzero(rows >= 0)
         rows = rows[held]
         counts.tokenize_s += clock() - begun
-        made = part.plan(texts, rows, query, self._form, request, counts)
         outputs: Float32 = np.empty((len(rows), columns), np.float32)
+        ready = self._rows(request, query, counts)
+        if ready is None:
+            return Scored(np.empty(0, np.int64), outputs[:0].reshape(-1), columns)
+        query, form, run = ready
+        made = part.plan(texts, rows, query, form, request, counts)
         bounds = made.bounds
 
         def keep(batch: int, _: dict[str, Int64], output: NDArray[np.float32]) -> None:
             outputs[bounds[batch] : bounds[batch + 1]] = output
 
-        done = part.execute(made, query, texts, rows, self._form, request, counts, keep)
+        done = part.execute(made, query, texts, rows, form, request, counts, keep, run=run)
         if len(done) != len(made):
             parts = [outputs[bounds[batch] : bounds[batch + 1]] for batch in done]
             outputs = np.concatenate(parts) if parts else outputs[:0]

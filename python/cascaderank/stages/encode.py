@@ -35,10 +35,11 @@ def encode_documents(
         for scorer in scorers:
             part = scorer.part
             prefix = part.spec.input.document_prefix
-            key = tokens_key(part.tokenizer, prefix)
+            always = part.always_prefixed
+            key = tokens_key(part.tokenizer, prefix, always)
             if key not in done:
                 done.add(key)
-                encoded = part.tokenizer.encode_many([with_prefix(text, prefix) for text in texts])
+                encoded = part.tokenizer.encode_many([with_prefix(text, prefix, always) for text in texts])
                 tokens.setdefault(key, []).append(encoded)
             if part.spec.digest in done:
                 continue
