@@ -211,6 +211,8 @@ def write_manifest(folder: Path, kind: str, **changes: Any) -> Path:
     if kind == "cross_encoder":
         sections["input"] |= {"pair": PAIR, "segments": (0, 0, 0, 1, 1)}
         sections["output"] = {"name": "logits", "columns": 1, "score": "none"}
+    elif kind == "decoder":
+        sections["output"] = {"name": "logits", "columns": 1, "score": "none"}
     else:
         single = ("[CLS]", "$text", "[SEP]")
         sections["input"] |= {"query": single, "document": single, "segments": (0, 0, 0)}

@@ -318,7 +318,7 @@ class Cascade:
     def _check_instruction(self, instruction: str | None) -> str | None:
         if instruction is not None and (not isinstance(instruction, str) or not instruction.strip()):
             raise InputError(f"instruction is {instruction!r}, expected a text or None")
-        if instruction is not None and not any(spec.input.takes_instruction for spec in self.models):
+        if instruction is not None and not any(spec.input.instruction_prefix for spec in self.models):
             raise InputError("instruction: no stage of this cascade takes one; only decoders do")
         return instruction
 

@@ -129,7 +129,8 @@ class Flow:
         """Turn logits into the scores that are shown, in place; the order is already decided."""
         for number, spec in enumerate(self.specs):
             if spec.output.squashed:
-                scores[:, number] = _sigmoid(scores[:, number])
+                output = spec.output
+                scores[:, number] = _sigmoid((scores[:, number] - output.center) / output.temperature)
         if self._shows_last:
             places = np.flatnonzero(reached >= 0)
             values[places] = scores[places, reached[places]]
@@ -169,7 +170,8 @@ def _min_logit(stage: Stage, spec: ModelSpec) -> float | None:
     """The logit at which the shown score is ``min_score``: limits work on logits, never on squashed scores."""
     if stage.min_score is None or not spec.output.squashed:
         return stage.min_score
-    return math.log(stage.min_score / (1.0 - stage.min_score))
+    odds = math.log(stage.min_score / (1.0 - stage.min_score))
+    return odds * spec.output.temperature + spec.output.center
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from cascaderank.documents import check_query, read_documents
 from cascaderank.errors import ModelError
 from cascaderank.manifest import GoldenPair
 from cascaderank.model import MANIFEST, ModelSpec
-from cascaderank.request import Request, with_prefix
+from cascaderank.request import Request
 from cascaderank.schedule import Budget
 from cascaderank.stages import Counts, Scorer
 from cascaderank.tokenizer import TextTokenizer
@@ -59,9 +59,8 @@ def raw_logits(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> NDArray[np.f
 def template_hash(spec: ModelSpec, tokenizer: TextTokenizer, pairs: Sequence[GoldenPair]) -> str:
     """sha256 over ``[input]``, the window and the token ids of the golden texts: equal hashes, equal rows."""
     form = spec.input
-    texts = [
-        (with_prefix(pair.query, form.query_prefix), with_prefix(pair.document, form.document_prefix)) for pair in pairs
-    ]
+    query, document = form.query_wording(), form.document_wording
+    texts = [(query.around(pair.query), document.around(pair.document)) for pair in pairs]
     ids = [[tokenizer.encode(text).tolist() for text in both] for both in texts]
     parts = [spec.manifest["input"], spec.max_length, ids]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -16,14 +16,34 @@ POOLINGS = ("mean", "cls", "last_token", "none")
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """What is put around a text before it is tokenised as one with it: pieces may merge at the seams.
+
+    A prompt of an encoder is left out where the caller wrote it already; with ``always`` (a decoder's template) a text
+    that looks like the prefix is still only a text.
+    """
+
+    prefix: str = ""
+    suffix: str = ""
+    always: bool = False
+
+    def around(self, text: str) -> str:
+        """The text with its prefix and suffix."""
+        if self.prefix and (self.always or not text.startswith(self.prefix)):
+            text = self.prefix + text
+        return text + self.suffix if self.suffix else text
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """How texts become rows.
 
     ``pair`` (cross-encoder, decoder) or ``query`` and ``document`` (encoders) are templates: ``$query``, ``$document``
     or ``$text`` stand for a text, everything else is a token of ``tokenizer.json``. ``segments`` holds one segment id
     per template entry, or is empty when the graph has no ``token_type_ids``. ``names`` maps roles to graph input names.
-    Decoders: ``query_prefix`` may contain ``$instruction``, for which the request's, the stage's or the manifest's
-    ``instruction`` stands; ``query_suffix`` ends the query's text.
+    Decoders: ``instruction_prefix`` stands before the query's prefix where there is an instruction (the request's, the
+    stage's, or the manifest's ``instruction``), which stands for its ``$instruction``; ``query_suffix`` ends the
+    query's text.
     """
 
     pair: tuple[str, ...]
@@ -33,22 +53,30 @@ class Input:
     query_prefix: str
     document_prefix: str
     query_suffix: str
+    instruction_prefix: str
     instruction: str
     pad_token: str
     position_offset: int
     names: Mapping[str, str]
+    always: bool
+
+    def query_wording(self, instruction: str | None = None) -> Wording:
+        """What stands around the query; ``instruction`` None: the manifest's own."""
+        said = self.instruction if instruction is None else instruction
+        before = self.instruction_prefix.replace(INSTRUCTION, said) if said else ""
+        return Wording(before + self.query_prefix, self.query_suffix, self.always)
 
     @property
-    def takes_instruction(self) -> bool:
-        return INSTRUCTION in self.query_prefix
+    def document_wording(self) -> Wording:
+        return Wording(self.document_prefix, always=self.always)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """What the graph returns and how it becomes a score; unused fields keep their zero values.
 
-    ``present`` is the output of a decoder's graph that holds keys and values of its tokens, as its input ``past``
-    takes them.
+    A squashed score is the sigmoid of ``(logit - center) / temperature``. ``present`` is the output of a decoder's
+    graph that holds keys and values of its tokens, as its input ``past`` takes them.
     """
 
     name: str
@@ -63,6 +91,8 @@ class Output:
     skip_tokens: tuple[str, ...]
     length_normalize: bool
     present: str
+    center: float
+    temperature: float
 
     @property
     def squashed(self) -> bool:
@@ -134,6 +164,9 @@ def read_input(reader: Reader, kind: str) -> Input:
     for name, template in (("pair", pair), ("query", query), ("document", document)):
         if template and segments and len(segments) != len(template):
             raise ModelError(f"{reader.where}: {len(segments)} segments for the {len(template)} entries of {name}")
+    before = reader.text("instruction_prefix", "")
+    if before and INSTRUCTION not in before:
+        raise ModelError(f"{reader.where}: instruction_prefix {before!r} does not say where {INSTRUCTION} stands")
     return Input(
         pair=pair,
         query=query,
@@ -142,10 +175,12 @@ def read_input(reader: Reader, kind: str) -> Input:
         query_prefix=reader.text("query_prefix", ""),
         document_prefix=reader.text("document_prefix", ""),
         query_suffix=reader.text("query_suffix", ""),
+        instruction_prefix=before,
         instruction=reader.text("instruction", ""),
         pad_token=reader.text("pad_token"),
         position_offset=reader.integer("position_offset", 0),
         names=names,
+        always=kind == "decoder",
     )
 
 
@@ -173,9 +208,12 @@ def read_output(reader: Reader, kind: str) -> Output:
             length_normalize = reader.flag("length_normalize", False)
             if query_length and not mask_token:
                 raise ModelError(f"{reader.where}: query_length {query_length} pads queries with mask_token; name it")
+    center, temperature = reader.number("center", 0.0), reader.number("temperature", 1.0)
+    if temperature <= 0:
+        raise ModelError(f"{reader.where}: temperature {temperature}; above 0, a score must keep the order")
     return Output(
         name, columns, score, dimension, pooling, normalize, query_length, mask_token, attend, skip, length_normalize,
-        reader.text("present", ""),
+        reader.text("present", ""), center, temperature,
     )  # fmt: skip
 
 

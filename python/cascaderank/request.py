@@ -10,6 +10,7 @@ import numpy as np
 from cascaderank.documents import Candidates
 from cascaderank.errors import StoreError
 from cascaderank.kernels import EMPTY, Int64, Ragged, gather
+from cascaderank.manifest import Wording
 from cascaderank.schedule import Budget, Cost, clock
 from cascaderank.store import Store
 from cascaderank.tokenizer import TextTokenizer
@@ -17,15 +18,10 @@ from cascaderank.tokenizer import TextTokenizer
 _CHUNK = 64  # documents tokenised between two looks at the clock when there is a deadline
 
 
-def tokens_key(tokenizer: TextTokenizer, prefix: str, always: bool = False) -> str:
-    """What decides the tokens of a text: the tokenizer file and the text put before it."""
-    return f"{tokenizer.digest}:{prefix}:always" if always and prefix else f"{tokenizer.digest}:{prefix}"
-
-
-def with_prefix(text: str, prefix: str, always: bool = False) -> str:
-    """Put the model's prefix before a text, unless the caller already did (an encoder's prompt) or ``always`` (a
-    decoder's template, in which a text that looks like it is still only a text)."""
-    return text if not prefix or (text.startswith(prefix) and not always) else prefix + text
+def tokens_key(tokenizer: TextTokenizer, wording: Wording) -> str:
+    """What decides the tokens of a text: the tokenizer file and what is put around the text."""
+    key = f"{tokenizer.digest}:{wording.prefix}"
+    return f"{key}:{wording.suffix}:always" if wording.always and (wording.prefix or wording.suffix) else key
 
 
 @dataclass(slots=True)
@@ -60,21 +56,21 @@ class Request:
         """Whether the store knows every candidate."""
         return self.store_rows is not None and bool((self.store_rows >= 0).all())
 
-    def query_tokens(self, tokenizer: TextTokenizer, prefix: str) -> Int64:
-        """The query's token ids, encoded once per tokenizer and prefix."""
-        key = tokens_key(tokenizer, prefix)
+    def query_tokens(self, tokenizer: TextTokenizer, wording: Wording) -> Int64:
+        """The query's token ids, encoded once per tokenizer and wording."""
+        key = tokens_key(tokenizer, wording)
         if key not in self._queries:
-            self._queries[key] = tokenizer.encode(with_prefix(self.query, prefix))
+            self._queries[key] = tokenizer.encode(wording.around(self.query))
         return self._queries[key]
 
     def document_tokens(
-        self, tokenizer: TextTokenizer, prefix: str, wanted: Int64, cost: Cost, always: bool = False
+        self, tokenizer: TextTokenizer, wording: Wording, wanted: Int64, cost: Cost
     ) -> tuple[Ragged, Int64]:
         """Tokens of the candidates ``wanted`` and their rows; each document is encoded at most once per tokenizer.
 
         A row is -1 where the deadline left no time to encode the text.
         """
-        key = tokens_key(tokenizer, prefix, always)
+        key = tokens_key(tokenizer, wording)
         known = self._documents.get(key)
         if known is None:
             known = self._documents[key] = _Tokens(np.full(self.candidates.size, -1, np.int64))
@@ -82,7 +78,7 @@ class Request:
         if missing.size:
             missing = self._from_store(key, known, missing)
         if missing.size:
-            self._encode(tokenizer, prefix, known, missing, cost, always)
+            self._encode(tokenizer, wording, known, missing, cost)
         return known.texts, known.row_of[wanted]
 
     def _from_store(self, key: str, known: _Tokens, missing: Int64) -> Int64:
@@ -92,9 +88,7 @@ class Request:
         _append(known, missing[rows >= 0], gather(self.store.tokens[key], rows[rows >= 0]))
         return missing[rows < 0]
 
-    def _encode(
-        self, tokenizer: TextTokenizer, prefix: str, known: _Tokens, missing: Int64, cost: Cost, always: bool
-    ) -> None:
+    def _encode(self, tokenizer: TextTokenizer, wording: Wording, known: _Tokens, missing: Int64, cost: Cost) -> None:
         texts = self.candidates.texts
         if not texts:
             made_for = ", ".join(sorted(self.store.models.values())) if self.store else "none"
@@ -108,7 +102,7 @@ class Request:
             if not self.budget.allows(cost.estimate(part.size)):
                 return
             begun = clock()
-            encoded = tokenizer.encode_many([with_prefix(texts[index], prefix, always) for index in part.tolist()])
+            encoded = tokenizer.encode_many([wording.around(texts[index]) for index in part.tolist()])
             cost.observe(part.size, clock() - begun)
             _append(known, part, encoded)
 

@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(commands, "export", "make a model folder from a Hugging Face model", _TEXT, _EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="a folder, or a name in the local cache or on the hub")
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write; must not exist, or be empty")
-    parser.add_argument("--kind", choices=("cross_encoder", "bi_encoder", "late_interaction"))
+    parser.add_argument("--kind", choices=("cross_encoder", "bi_encoder", "late_interaction", "decoder"))
     parser.add_argument("--precision", choices=("fp32", "int8"), default="fp32", help="default: fp32")
     parser.add_argument("--max-length", type=positive_integer, metavar="TOKENS", help="window of one input row")
     parser.add_argument(
@@ -39,6 +39,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--query-prefix", metavar="TEXT", help='put before every query, such as "query: "')
     parser.add_argument("--document-prefix", metavar="TEXT", help="put before every document")
+    parser.add_argument(
+        "--template",
+        metavar="NAME|FILE",
+        help="what a decoder is asked: qwen3-reranker, mxbai-rerank-v2, bge-reranker-v2-gemma, zerank, or a TOML file",
+    )
     parser.add_argument("--name", help="the model's name in traces and errors; default: OUT's")
     parser.add_argument("--licence", help="where the model names none, such as Apache-2.0")
     parser.add_argument("--recipe", help="the command that repeats this; default: this one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cascaderank.errors import ModelError
+from cascaderank.export.decoders import DecoderTemplate, decide_decoder
 from cascaderank.export.families import Family, family_of, usable_positions
 from cascaderank.export.hints import activation, kind_of_files, labels, pooling_of, prefix
 from cascaderank.export.source import Module, Source
@@ -23,6 +24,7 @@ class Options:
     normalize: bool | None = None
     query_prefix: str | None = None
     document_prefix: str | None = None
+    template: DecoderTemplate | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Decision:
     """How the model is run. ``head`` are the modules after the transformer that the graph has to contain.
 
     ``pooling`` is what the engine does after the graph ("none": nothing), ``graph_pooling`` what the graph does before
-    ``head``. Late interaction: ``query_marker`` and ``document_marker`` are tokens put after the first token.
+    ``head``. Late interaction: ``query_marker`` and ``document_marker`` are tokens put after the first token. Decoders
+    are run as ``template`` says.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Decision:
     query_length: int
     attend_to_expansion: bool
     skip_tokens: tuple[str, ...]
+    template: DecoderTemplate | None = None
 
 
 def decide(source: Source, options: Options, tokenizer_limit: int | None) -> Decision:
@@ -57,8 +61,12 @@ def decide(source: Source, options: Options, tokenizer_limit: int | None) -> Dec
     Raises ``ModelError`` naming the option that would settle what the files leave open.
     """
     where = source.name
-    family = family_of(source.config, where)
     kind = _kind(source, options)
+    if kind == "decoder":
+        return _decoder(source, options, tokenizer_limit)
+    if options.template is not None:
+        raise ModelError(f"{where}: template {options.template!r} was given, but only decoders take one")
+    family = family_of(source.config, where)
     head = tuple(module for module in source.modules[1:] if module.kind not in ("Pooling", "Normalize", "Dropout"))
     base = Decision(
         kind=kind,
@@ -171,4 +179,28 @@ def _late_interaction(source: Source, options: Options, base: Decision) -> Decis
         query_length=int(settings.get("query_length") or 32) if expansion else 0,
         attend_to_expansion=bool(settings.get("attend_to_expansion_tokens", False)),
         skip_tokens=tuple(settings.get("skiplist_words") or ()),
+    )
+
+
+def _decoder(source: Source, options: Options, tokenizer_limit: int | None) -> Decision:
+    template, max_length = decide_decoder(source, options, tokenizer_limit)
+    family = Family(f"decoder, {template.name}", (str(source.config["model_type"]),), (), (), "from 0", segments=False)
+    return Decision(
+        kind="decoder",
+        family=family,
+        max_length=max_length,
+        columns=1,
+        score=template.score,
+        pooling="none",
+        graph_pooling="none",
+        normalize=False,
+        head=(),
+        query_prefix=template.query_prefix,
+        document_prefix=template.document_prefix,
+        query_marker="",
+        document_marker="",
+        query_length=0,
+        attend_to_expansion=False,
+        skip_tokens=(),
+        template=template,
     )

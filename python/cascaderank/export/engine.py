@@ -15,8 +15,8 @@ from cascaderank.errors import InputError
 from cascaderank.export.pairs import Pair
 from cascaderank.golden import make_request, raw_logits
 from cascaderank.kernels import Int64
+from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
-from cascaderank.request import with_prefix
 from cascaderank.schedule import Workers
 from cascaderank.stages import BiEncoder, Counts, Loader
 from cascaderank.stages.base import ModelPart
@@ -59,11 +59,11 @@ class Engine:
     def query_limit(self) -> int:
         """Tokens a query of the parity pairs may have: what the engine takes, and no more than half of the window."""
         part, spec = self.scorer.part, self.spec
-        if spec.kind == "cross_encoder":
+        if spec.kind in PAIRED:
             room = part.query_room(part.template(spec.input.pair))
         else:
             room = (spec.output.query_length or spec.max_length) - (len(spec.input.query) - 1)
-        room -= self.count_tokens(spec.input.query_prefix)
+        room -= self.count_tokens(spec.input.query_wording().around(""))
         return max(min(room, spec.max_length // 2), 1)
 
     def rank_logits(self, query: str, documents: Sequence[str]) -> Float32:
@@ -80,8 +80,9 @@ class Engine:
         if not isinstance(scorer, BiEncoder):
             raise InputError(f"model {self.spec.name!r} is a {self.spec.kind}; vectors come from a bi_encoder")
         form = self.spec.input
-        prefix, template = (form.query_prefix, form.query) if side == "query" else (form.document_prefix, form.document)
-        tokens = part.tokenizer.encode_many([with_prefix(text, prefix) for text in texts])
+        query = side == "query"
+        wording, template = (form.query_wording(), form.query) if query else (form.document_wording, form.document)
+        tokens = part.tokenizer.encode_many([wording.around(text) for text in texts])
         rows: Int64 = np.arange(len(texts))
         vectors, _ = scorer.encode(tokens, rows, part.template(template), make_request("-", []), Counts())
         return vectors

@@ -7,6 +7,8 @@ from typing import Any
 
 from cascaderank.errors import ModelError
 from cascaderank.export.decide import Decision
+from cascaderank.export.decoders import decoder_form
+from cascaderank.export.decoders.form import pad_token
 from cascaderank.export.families import segments_of
 from cascaderank.export.source import Source
 
@@ -30,6 +32,9 @@ def make_form(source: Source, decision: Decision, tokenizer: Any) -> Form:
 
     Raises ``ModelError`` where it lacks a token, or encodes a text in another way than the family's template does.
     """
+    if decision.template is not None:
+        row = decoder_form(decision.template, tokenizer, source.name)
+        return Form(row, (), (), (), pad_token(tokenizer, source.name), "")
     tokens = {role: _token(source, tokenizer, role) for role in ("cls", "sep", "pad")}
     family = decision.family
     pair: tuple[str, ...] = ()

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from cascaderank.errors import ModelError
 from cascaderank.export.decide import Decision
+from cascaderank.export.decoders import decoder_logits, load_decoder
+from cascaderank.export.decoders.form import answer_ids
 from cascaderank.export.extras import first_line, quiet, require
 from cascaderank.export.heads import composite, head_layer, pool
 from cascaderank.export.pairs import Pair, texts_of
 from cascaderank.export.source import Source
-from cascaderank.request import with_prefix
+from cascaderank.manifest import Wording
 
 Float32 = NDArray[np.float32]
 
@@ -46,6 +48,8 @@ def length_limit(tokenizer: Any) -> int | None:
 
 def load_module(source: Source, decision: Decision) -> Any:
     """The network as a torch module in evaluation mode, fp32: the transformer alone, or with its pooling and head."""
+    if decision.kind == "decoder":
+        return load_decoder(source)
     transformers = require("transformers")
     whole = decision.kind == "cross_encoder" and not decision.head
     loader = transformers.AutoModelForSequenceClassification if whole else transformers.AutoModel
@@ -82,11 +86,14 @@ class Reference:
     def logits(self, pairs: Sequence[Pair]) -> Float32:
         """Cross-encoder: the logit of each pair, float32 ``[pairs]``; of two columns the second minus the first."""
         decision = self._decision
+        if decision.template is not None:
+            answers = answer_ids(decision.template, self._tokenizer, decision.family.name)
+            return decoder_logits(decision.template, self._tokenizer, self._model, answers, decision.max_length, pairs)
         queries, documents = texts_of(pairs)
         rows = []
         for query, document in zip(queries, documents, strict=True):
             encoded = self._encode(
-                [with_prefix(query, decision.query_prefix)], [with_prefix(document, decision.document_prefix)]
+                [Wording(decision.query_prefix).around(query)], [Wording(decision.document_prefix).around(document)]
             )
             with self._torch.no_grad():
                 output = self._model(**encoded)
@@ -102,7 +109,7 @@ class Reference:
         """
         decision = self._decision
         prefix = decision.query_prefix if side == "query" else decision.document_prefix
-        return [array for text in texts for array in self._vectors(with_prefix(text, prefix), side)]
+        return [array for text in texts for array in self._vectors(Wording(prefix).around(text), side)]
 
     def _vectors(self, text: str, side: str) -> Iterator[Float32]:
         decision, torch = self._decision, self._torch

@@ -10,6 +10,9 @@ from typing import Any
 
 from cascaderank.errors import ModelError
 from cascaderank.export.decide import Decision
+from cascaderank.export.decoders import export_decoder
+from cascaderank.export.decoders.form import answer_ids
+from cascaderank.export.decoders.module import score_row
 from cascaderank.export.extras import first_line, quiet, require
 from cascaderank.export.heads import composite
 
@@ -39,7 +42,10 @@ def export_graph(
     """
     with tempfile.TemporaryDirectory() as scratch, quiet():  # tracer warnings too; the parity gate judges the graph
         folder = Path(scratch)
-        if decision.head:
+        if decision.template is not None:
+            answers = answer_ids(decision.template, tokenizer, decision.family.name)
+            export_decoder(model, score_row(model, answers), folder / "model.onnx")
+        elif decision.head:
             _trace(model, tokenizer, folder / "model.onnx", _output_name(decision))
         else:
             _transformer(decision, model, tokenizer, folder)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cascaderank.errors import ModelError
+from cascaderank.export.decoders.decide import MODEL_TYPES as DECODERS
 from cascaderank.export.source import Source
 
 _POOLING_MODES = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}
@@ -18,12 +19,15 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
 _ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
+_DECODER_HEADS = ("ForCausalLM", "ForSequenceClassification")
 _PROMPTS = {"query": ("query",), "document": ("document", "passage")}
 
 
 def kind_of_files(source: Source) -> str | None:
     """The kind its architecture and modules show; None for an encoder that may be any."""
     architecture = str(next(iter(source.config.get("architectures") or ()), ""))
+    if source.config.get("model_type") in DECODERS and architecture.endswith(_DECODER_HEADS) and not source.modules:
+        return "decoder"
     if architecture.endswith("ForSequenceClassification") or source.settings.get("model_type") == "CrossEncoder":
         return "cross_encoder"
     kinds = [module.kind for module in source.modules]

@@ -16,6 +16,7 @@ from cascaderank.errors import ModelError
 from cascaderank.export.engine import Engine
 from cascaderank.export.pairs import Pair, parity_pairs, texts_of
 from cascaderank.export.report import Agreement, ParityReport, Progress
+from cascaderank.manifest import PAIRED, Output
 from cascaderank.model import load_spec
 
 Float32 = NDArray[np.float32]
@@ -80,7 +81,7 @@ def check_parity(
         agreement=agreement,
         batch_max_abs_diff=float(np.abs(together.values - alone.values).max()),
         tolerance=tolerance,
-        score_range=score_range(alone.scores, spec.output.squashed),
+        score_range=score_range(alone.scores, spec.output),
         worst_pair=pairs[agreement.worst],
     )
 
@@ -140,7 +141,7 @@ def measure_reference(
     reference: PairScorer, kind: str, pairs: Sequence[Pair], length_normalize: bool = False
 ) -> Measured:
     """The same of the framework; MaxSim and dot products are taken here, in float64."""
-    if kind == "cross_encoder":
+    if kind in PAIRED:
         scores = reference.logits(pairs)
         return Measured(scores, scores[:, np.newaxis])
     queries, documents = (
@@ -187,11 +188,11 @@ def _signs(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.sign(differences).astype(np.int64)
 
 
-def score_range(logits: Float32, squashed: bool) -> tuple[float, float]:
+def score_range(logits: Float32, output: Output) -> tuple[float, float]:
     """Smallest and largest shown score: the sigmoid of the logit where the model is shown so."""
     values = logits.astype(np.float64)
-    if squashed:
-        values = 0.5 * (1.0 + np.tanh(0.5 * values))  # the sigmoid, without overflow
+    if output.squashed:
+        values = 0.5 * (1.0 + np.tanh(0.5 * (values - output.center) / output.temperature))  # a sigmoid: no overflow
     return float(values.min()), float(values.max())
 
 

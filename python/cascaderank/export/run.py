@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def export_model(
     normalize: bool | None = None,
     query_prefix: str | None = None,
     document_prefix: str | None = None,
+    template: str | None = None,
     name: str | None = None,
     licence: str | None = None,
     source_name: str | None = None,
@@ -55,12 +57,13 @@ def export_model(
 ) -> ExportReport:
     """Write the model folder ``out`` from a Hugging Face model folder or name, if it passes the parity gate.
 
-    What is None is read from the model's own files. ``precision`` is "fp32" or "int8" (``quantize.DEFAULT``). ``data``
-    is a folder in the layout of BEIR: nDCG@10 is measured on its ``split`` before and after quantisation, and its split
-    "train", where there is one, calibrates in place of the parity gate's texts. ``reduce_range`` and
-    ``quantize_embeddings``: see ``quantize_graph``. Graphs of more than ``external_over`` bytes keep their weights in a
-    file beside them. ``recipe`` is the command that repeats the export, ``source_name`` what the model
-    is called where the folder's name does not say it.
+    What is None is read from the model's own files, but ``template``, what a decoder is asked: the name of one that
+    comes with the package, or a TOML file (see ``decoders.DecoderTemplate``). ``precision`` is "fp32" or "int8"
+    (``quantize.DEFAULT``). ``data`` is a folder in the layout of BEIR: nDCG@10 is measured on its ``split`` before and
+    after quantisation, and its split "train", where there is one, calibrates in place of the parity gate's texts.
+    ``reduce_range`` and ``quantize_embeddings``: see ``quantize_graph``. Graphs of more than ``external_over`` bytes
+    keep their weights in a file beside them. ``recipe`` is the command that repeats the export, ``source_name`` what
+    the model is called where the folder's name does not say it.
 
     Raises ``ModelError`` (unsupported or undecided model, gate not passed; ``out`` is then not written),
     ``MissingExtraError`` without the export extra. ``out`` must not exist, or be an empty folder.
@@ -78,7 +81,7 @@ def export_model(
     step("reading the model")
     found = open_source(source)
     tokenizer = load_tokenizer(found)
-    options = Options(kind, max_length, score, pooling, normalize, query_prefix, document_prefix)
+    options = Options(kind, max_length, score, pooling, normalize, query_prefix, document_prefix, template)
     decision = decide(found, options, length_limit(tokenizer))
     form = make_form(found, decision, tokenizer)
     flags = [
@@ -97,6 +100,8 @@ def export_model(
             "data": [],
         },
     }
+    if decision.template is not None:
+        tables["template"] = asdict(decision.template)  # what `check --against` asks the source model
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
     try:

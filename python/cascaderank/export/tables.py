@@ -7,11 +7,12 @@ from typing import Any
 
 from cascaderank.errors import ModelError
 from cascaderank.export.decide import Decision
+from cascaderank.export.decoders.module import PRESENT
 from cascaderank.export.form import Form
 from cascaderank.export.graph import GraphInfo
 from cascaderank.export.manifest import significant
 from cascaderank.export.report import Agreement, ParityReport, QualityReport
-from cascaderank.manifest import ROLES
+from cascaderank.manifest import PAIRED, ROLES
 
 
 def input_table(decision: Decision, form: Form, graph: GraphInfo) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def input_table(decision: Decision, form: Form, graph: GraphInfo) -> dict[str, A
     )
     return {
         **templates,
+        **_asked(decision),
         "segments": list(form.segments) if "token_type_ids" in graph.inputs else None,
         "query_prefix": decision.query_prefix,
         "document_prefix": decision.document_prefix,
@@ -33,8 +35,8 @@ def input_table(decision: Decision, form: Form, graph: GraphInfo) -> dict[str, A
 
 def output_table(decision: Decision, form: Form, graph: GraphInfo, hidden_size: int) -> dict[str, Any]:
     """``[output]`` without the observed range, which the parity pairs give."""
-    if decision.kind == "cross_encoder":
-        return {"name": graph.output, "columns": decision.columns, "score": decision.score}
+    if decision.kind in PAIRED:
+        return {"name": graph.output, "columns": decision.columns, "score": decision.score, **_shown(decision)}
     dimension = graph.last or _head_size(decision) or hidden_size
     table: dict[str, Any] = {"name": graph.output, "dimension": dimension, "normalize": decision.normalize}
     if decision.kind == "bi_encoder":
@@ -47,6 +49,22 @@ def output_table(decision: Decision, form: Form, graph: GraphInfo, hidden_size: 
         "skip_tokens": list(decision.skip_tokens),
         "length_normalize": False,
     }
+
+
+def _asked(decision: Decision) -> dict[str, Any]:
+    """What a decoder's template has beside prefixes; empty texts are left out."""
+    template = decision.template
+    if template is None:
+        return {}
+    keys = ("instruction_prefix", "instruction", "query_suffix")
+    return {key: getattr(template, key) for key in keys if getattr(template, key)}
+
+
+def _shown(decision: Decision) -> dict[str, Any]:
+    template = decision.template
+    if template is None:
+        return {}
+    return {"center": template.center, "temperature": template.temperature, "present": PRESENT}
 
 
 def _head_size(decision: Decision) -> int:

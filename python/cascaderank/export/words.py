@@ -16,7 +16,7 @@ from cascaderank.model import MANIFEST
 def recipe_of(found: Source, target: Path, precision: str, options: Options, flags: Sequence[str] = ()) -> str:
     """The command line; folders by their last name only, since a manifest travels."""
     words = ["cascaderank export", found.name, target.name, f"--precision {precision}"]
-    for key in ("kind", "max_length", "score", "pooling", "query_prefix", "document_prefix"):
+    for key in ("kind", "max_length", "score", "pooling", "query_prefix", "document_prefix", "template"):
         value = getattr(options, key)
         if value is not None:
             words.append(f"--{key.replace('_', '-')} {shlex.quote(str(value))}")

@@ -21,6 +21,7 @@ __all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", 
 
 _KINDS: dict[str, Callable[[ModelPart], Scorer]] = {
     "cross_encoder": CrossEncoder,
+    "decoder": Decoder,
     "bi_encoder": BiEncoder,
     "late_interaction": LateInteraction,
 }
@@ -47,17 +48,18 @@ class Loader:
                 f"stage {spec.name!r}: min_score {stage.min_score} for a score between 0 and 1 ({spec.output.score}); "
                 "give a value strictly between"
             )
+        if stage.instruction is not None and not spec.input.instruction_prefix:
+            raise ModelError(
+                f"stage {spec.name!r}: an instruction was given, but this {spec.kind} takes none (no "
+                "input.instruction_prefix in model.toml); remove it"
+            )
         options = SessionOptions(stage.provider, stage.device, stage.threads, stage.spinning)
         tokenizer = self._tokenizer(spec)
         session = self._sessions.get((spec.digest, options))
         if session is None:
             session = self._sessions[spec.digest, options] = Session(spec, options)
-        part = ModelPart(spec, session, tokenizer, self._workers, plan_rule(stage, spec, session))
-        if spec.kind == "decoder":
-            return Decoder(part, stage.instruction)
-        if stage.instruction is not None:
-            raise ModelError(f"stage {spec.name!r}: an instruction was given to a {spec.kind}; only decoders take one")
-        return _KINDS[spec.kind](part)
+        rule = plan_rule(stage, spec, session)
+        return _KINDS[spec.kind](ModelPart(spec, session, tokenizer, self._workers, rule, stage.instruction))
 
     def _tokenizer(self, spec: ModelSpec) -> TextTokenizer:
         digest = spec.files["tokenizer.json"]

@@ -66,21 +66,20 @@ class Scorer(Protocol):
 
 @dataclass(slots=True)
 class ModelPart:
-    """A model folder ready to run in one stage: session, tokenizer, workers and the limits of its micro-batches."""
+    """A model folder ready to run in one stage: session, tokenizer, workers and the limits of its micro-batches.
+
+    ``instruction`` is what the stage tells a decoder to judge by; None leaves it to the manifest.
+    """
 
     spec: ModelSpec
     session: Session
     tokenizer: TextTokenizer
     workers: Workers
     rule: PlanRule
+    instruction: str | None = None
     cost: Cost = field(default_factory=Cost)
     tokenize_cost: Cost = field(default_factory=Cost)
     _buffers: deque[dict[str, Int64]] = field(default_factory=lambda: deque(maxlen=_KEPT_BUFFERS))
-
-    @property
-    def always_prefixed(self) -> bool:
-        """A decoder's template goes before any document; an encoder's prompt unless the caller wrote it already."""
-        return self.spec.kind == "decoder"
 
     def template(self, entries: tuple[str, ...]) -> Template:
         """Resolve a manifest template to ids."""
@@ -93,17 +92,23 @@ class ModelPart:
     def query(self, request: Request, counts: Counts, room: int, cut: int | None = None) -> Int64:
         """The query's tokens. More than ``room`` are refused or, where the cascade allows that by name, cut to ``cut``
         (``room`` by default)."""
-        query = request.query_tokens(self.tokenizer, self.spec.input.query_prefix)
+        said = self.instruction if request.instruction is None else request.instruction
+        wording = self.spec.input.query_wording(said)
+        query = request.query_tokens(self.tokenizer, wording)
         if len(query) <= room:
             return query
         if not request.truncate_query:
+            size = f"{len(query)} tokens{' with its instruction and template' if wording.always else ''}"
             raise InputError(
-                f"query: {len(query)} tokens, but stage {self.spec.name!r} takes at most {room} (max_length "
+                f"query: {size}, but stage {self.spec.name!r} takes at most {room} (max_length "
                 f"{self.spec.max_length}); shorten it, or set truncate_query = true in [cascade]"
             )
         kept = room if cut is None else min(room, cut)
         counts.truncated_query_tokens += len(query) - kept
-        return query[:kept]
+        if not wording.suffix:
+            return query[:kept]
+        tail = self.tokenizer.encode(wording.suffix)
+        return np.concatenate([query[: max(kept - len(tail), 0)], tail])
 
     def query_room(self, form: Template) -> int:
         """Tokens a query may have: the window less special tokens and, in a pair, one document token."""

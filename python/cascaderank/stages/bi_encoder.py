@@ -107,7 +107,7 @@ class BiEncoder:
         part = self.part
         begun = clock()
         texts, rows = request.document_tokens(
-            part.tokenizer, part.spec.input.document_prefix, alive[missing], part.tokenize_cost
+            part.tokenizer, part.spec.input.document_wording, alive[missing], part.tokenize_cost
         )
         missing, rows = missing[rows >= 0], rows[rows >= 0]
         tokenized = clock()

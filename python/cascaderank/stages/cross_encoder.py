@@ -53,7 +53,7 @@ class CrossEncoder:
         begun = clock()
         query = self._query(request, counts)
         texts, rows = request.document_tokens(
-            part.tokenizer, part.spec.input.document_prefix, alive, part.tokenize_cost, part.always_prefixed
+            part.tokenizer, part.spec.input.document_wording, alive, part.tokenize_cost
         )
         held = np.flatnonzero(rows >= 0)
         rows = rows[held]

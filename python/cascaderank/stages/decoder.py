@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cascaderank.errors import InputError, ModelError
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, Ragged, Template, plan
-from cascaderank.manifest import INSTRUCTION
-from cascaderank.request import Request, tokens_key
+from cascaderank.request import Request
 from cascaderank.session import Runner
 from cascaderank.stages.base import Counts, ModelPart, Run
 from cascaderank.stages.cross_encoder import CrossEncoder
@@ -24,48 +22,20 @@ _NONE = np.empty(0, np.int64)
 class Decoder(CrossEncoder):
     """``share`` is for measuring: False computes the part before the document for each row again."""
 
-    def __init__(self, part: ModelPart, instruction: str | None = None, share: bool = True) -> None:
+    def __init__(self, part: ModelPart, share: bool = True) -> None:
         super().__init__(part)
-        form, given = self._form, part.spec.input
+        form = self._form
         query, document = form.parts.index(QUERY), form.parts.index(DOCUMENT)
         self._before, self._between = form.parts[:query], form.parts[query + 1 : document]
-        self._tail = form.parts[document + 1 :]
+        self._after = form.parts[document + 1 :]
         self._shares = share and bool(part.spec.output.present)
-        if instruction is not None and not given.takes_instruction:
-            raise ModelError(
-                f"stage {part.spec.name!r}: an instruction was given, but the model's template has no {INSTRUCTION}; "
-                "remove it, or correct query_prefix in model.toml"
-            )
-        self._instruction = given.instruction if instruction is None else instruction
-        self._suffix = part.tokenizer.encode(given.query_suffix)
-
-    def _query(self, request: Request, counts: Counts) -> Int64:
-        """Tokens of the query with its prefix and suffix, tokenised as one text: pieces may merge at the seams."""
-        part, given = self.part, self.part.spec.input
-        instruction = self._instruction if request.instruction is None else request.instruction
-        before = given.query_prefix.replace(INSTRUCTION, instruction)
-        key = (tokens_key(part.tokenizer, before), given.query_suffix)
-        query: Int64 | None = request.kept.get(key)
-        if query is None:
-            query = request.kept[key] = part.tokenizer.encode(before + request.query + given.query_suffix)
-        if len(query) <= self._room:
-            return query
-        if not request.truncate_query:
-            raise InputError(
-                f"query: {len(query)} tokens with its instruction, but stage {part.spec.name!r} takes at most "
-                f"{self._room} (max_length {part.spec.max_length}); shorten it, or set truncate_query = true in "
-                "[cascade]"
-            )
-        kept = min(self._room, part.spec.max_length * 3 // 4)
-        counts.truncated_query_tokens += len(query) - kept
-        return np.concatenate([query[: max(kept - len(self._suffix), 0)], self._suffix])
 
     def _rows(self, request: Request, query: Int64, counts: Counts) -> tuple[Int64, Template, Run | None] | None:
         if not self._shares:
             return query, self._form, None
         form = self._form
         prefix = np.concatenate([self._before, query, self._between]).astype(np.int64)
-        rest = Template([DOCUMENT, *self._tail], [], form.pad, 0, form.max_length - len(prefix))
+        rest = Template([DOCUMENT, *self._after], [], form.pad, 0, form.max_length - len(prefix))
         key = (id(self), prefix.tobytes())
         past = request.kept.get(key)
         if past is None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cascaderank.documents import Candidates
 from cascaderank.kernels import EMPTY, Int64, Ragged
-from cascaderank.request import Request, tokens_key, with_prefix
+from cascaderank.request import Request, tokens_key
 from cascaderank.schedule import Budget
 from cascaderank.stages.base import Counts, Scorer
 from cascaderank.stages.bi_encoder import BiEncoder
@@ -34,12 +34,11 @@ def encode_documents(
         done: set[str] = set()
         for scorer in scorers:
             part = scorer.part
-            prefix = part.spec.input.document_prefix
-            always = part.always_prefixed
-            key = tokens_key(part.tokenizer, prefix, always)
+            wording = part.spec.input.document_wording
+            key = tokens_key(part.tokenizer, wording)
             if key not in done:
                 done.add(key)
-                encoded = part.tokenizer.encode_many([with_prefix(text, prefix, always) for text in texts])
+                encoded = part.tokenizer.encode_many([wording.around(text) for text in texts])
                 tokens.setdefault(key, []).append(encoded)
             if part.spec.digest in done:
                 continue

@@ -149,7 +149,7 @@ class LateInteraction:
         if missing.size:
             begun = clock()
             texts, rows = request.document_tokens(
-                part.tokenizer, part.spec.input.document_prefix, alive[missing], part.tokenize_cost
+                part.tokenizer, part.spec.input.document_wording, alive[missing], part.tokenize_cost
             )
             missing, rows = missing[rows >= 0], rows[rows >= 0]
             tokenized = clock()
