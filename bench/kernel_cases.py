@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from kernel_case import Case
 from packing_case import packing
+from stored_cases import stored_cases
 
 from cascaderank.kernels import (
     Fusion,
@@ -35,6 +36,7 @@ def cases(seed: int = 1) -> list[Case]:
         _request(random),
         _pooling(random),
         _dot_rows(random),
+        *stored_cases(random),
         _gather_tokens(random),
         _maxsim(random),
     ]

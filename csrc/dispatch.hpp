@@ -11,6 +11,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CASCADE_X86_TARGETS 1
+#include <cpuid.h>
 #else
 #define CASCADE_X86_TARGETS 0
 #endif
@@ -21,6 +22,17 @@ enum class Target { baseline, avx2, avx512 };
 
 inline constexpr std::array<Target, 3> kTargets = {Target::baseline, Target::avx2, Target::avx512};
 
+#if CASCADE_X86_TARGETS
+// Conversion of half precision. Asked of the processor itself: not every compiler's __builtin_cpu_supports knows it.
+inline bool has_f16c() {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1U << 29U)) != 0;
+}
+#endif
+
 // Whether this processor, and the operating system that saves its registers, can run `target`.
 inline bool supports(Target target) {
 #if CASCADE_X86_TARGETS
@@ -28,7 +40,7 @@ inline bool supports(Target target) {
         case Target::avx512:
             return __builtin_cpu_supports("avx512f") != 0;
         case Target::avx2:
-            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+            return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 && has_f16c();
         case Target::baseline:
             break;
     }

@@ -14,7 +14,7 @@ namespace baseline {
 
 #if CASCADE_X86_TARGETS
 namespace avx2 {
-#define CASCADE_TARGET __attribute__((target("avx2,fma")))
+#define CASCADE_TARGET __attribute__((target("avx2,fma,f16c")))
 #define CASCADE_VECTOR_BYTES 32
 #include CASCADE_KERNELS
 #undef CASCADE_TARGET

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <variant>
 #include <vector>
 
 namespace cascade {
@@ -15,20 +16,13 @@ namespace {
 #include "for_each_target.inl"
 #undef CASCADE_KERNELS
 
-void check_documents(const TokenMatrix& documents, std::size_t dimension) {
-    const auto tokens = documents.tokens.size() / dimension;
-    require(documents.tokens.size() % dimension == 0, "documents hold ", documents.tokens.size(),
-            " values, not a multiple of dimension ", dimension);
+// The number of tokens.
+std::size_t check_documents(const TokenMatrix& documents, std::size_t dimension) {
+    const std::size_t tokens = check_vectors(documents.tokens, dimension, "documents") / dimension;
     require(documents.mask.empty() || documents.mask.size() == tokens, "document_mask holds ", documents.mask.size(),
             " values, expected ", tokens, " or none");
-    const auto& cu_seqlens = documents.cu_seqlens;
-    require(!cu_seqlens.empty() && cu_seqlens.front() == 0, "cu_seqlens must start with 0");
-    for (std::size_t d = 1; d < cu_seqlens.size(); ++d) {
-        require(cu_seqlens[d] >= cu_seqlens[d - 1], "cu_seqlens[", d, "] is ", cu_seqlens[d], ", less than the ",
-                cu_seqlens[d - 1], " before it");
-    }
-    require(cu_seqlens.back() == static_cast<Index>(tokens), "cu_seqlens ends at ", cu_seqlens.back(),
-            ", documents hold ", tokens, " tokens");
+    require(!documents.cu_seqlens.empty(), "cu_seqlens is empty; even no document has one offset");
+    return tokens;
 }
 
 // The unmasked query tokens in blocks of `block` lanes: [blocks, dimension, block], zeros past the last token.
@@ -72,25 +66,35 @@ void maxsim_on(Target target, std::span<const float> query, std::span<const Inde
     require(supports(target), "this machine does not support the vector instructions asked for");
     require(dimension > 0, "dimension is ", dimension, "; at least 1 is needed");
     const auto width = static_cast<std::size_t>(dimension);
-    check_documents(documents, width);
+    const std::size_t token_count = check_documents(documents, width);
     require(out.size() == rows.size(), "out holds ", out.size(), " values, expected ", rows.size());
     const std::size_t block = CASCADE_SELECT(target, query_block)();
     const PackedQuery packed = pack_query(query, query_mask, width, block);
     const auto document_count = static_cast<Index>(documents.cu_seqlens.size()) - 1;
     std::vector<const float*> tokens;
     std::vector<float> best(block);
+    std::vector<float> widened;  // one document's tokens, where they are kept in fewer bits
+    const bool narrow = !std::holds_alternative<std::span<const float>>(documents.tokens);
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const Index row = rows[i];
         require(row >= 0 && row < document_count, "rows[", i, "] is ", row, "; there are ", document_count,
                 " documents");
         tokens.clear();
-        const auto begin = static_cast<std::size_t>(documents.cu_seqlens[static_cast<std::size_t>(row)]);
-        const auto end = static_cast<std::size_t>(documents.cu_seqlens[static_cast<std::size_t>(row) + 1]);
+        const Index from = documents.cu_seqlens[static_cast<std::size_t>(row)];
+        const Index to = documents.cu_seqlens[static_cast<std::size_t>(row) + 1];
+        require(from >= 0 && from <= to && static_cast<std::size_t>(to) <= token_count, "rows[", i, "] = ", row,
+                ": cu_seqlens gives it tokens ", from, " to ", to, " of ", token_count);
+        const auto begin = static_cast<std::size_t>(from);
+        const auto end = static_cast<std::size_t>(to);
+        if (narrow) {
+            widened.resize((end - begin) * width);
+        }
+        const float* vectors = widen_rows(target, documents.tokens, begin, end, width, widened);
         for (std::size_t t = begin; t < end; ++t) {
             const Index flag = documents.mask.empty() ? 1 : documents.mask[t];
             require(flag == 0 || flag == 1, "document_mask[", t, "] is ", flag, "; 0 or 1 is allowed");
             if (flag == 1) {
-                tokens.push_back(documents.tokens.data() + t * width);
+                tokens.push_back(vectors + (t - begin) * width);
             }
         }
         require(!tokens.empty(), "rows[", i, "] = ", row, ": the document has no unmasked token");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dispatch.hpp"
+#include "stored.hpp"
 #include "types.hpp"
 
 #include <span>
@@ -10,7 +11,7 @@ namespace cascade {
 
 // The token vectors of many documents, end to end: document d's are tokens[cu_seqlens[d] : cu_seqlens[d + 1]].
 struct TokenMatrix {
-    std::span<const float> tokens;      // [T, dimension]
+    VectorRows tokens;                  // [T, dimension], as a store keeps them; summed in fp32
     std::span<const Index> mask;        // [T], 0 or 1, or empty: every token counts
     std::span<const Index> cu_seqlens;  // [documents + 1]
 };
@@ -23,9 +24,10 @@ struct TokenMatrix {
 // tokens changes no bit. length_normalize divides by the number of unmasked query tokens, which bounds the score by 1
 // for unit vectors.
 //
-// Throws std::invalid_argument: sizes that disagree, offsets that do not cover the tokens, a mask value other than 0
-// and 1, a query without an unmasked token, and, naming the place in `rows`, a row out of range, a document without an
-// unmasked token, a dot product that is not finite. `out` is unspecified after an error.
+// Throws std::invalid_argument: sizes that disagree, a mask value other than 0 and 1, a query without an unmasked
+// token, and, naming the place in `rows`, a row out of range, offsets of that row outside the tokens, a document
+// without an unmasked token, a dot product that is not finite. Offsets of other rows are not read: a store has
+// millions. `out` is unspecified after an error.
 void maxsim(std::span<const float> query, std::span<const Index> query_mask, const TokenMatrix& documents,
             std::span<const Index> rows, Index dimension, bool length_normalize, std::span<float> out);
 

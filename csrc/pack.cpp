@@ -210,19 +210,4 @@ void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::
     require(offset == input_ids.size(), "tensor buffers hold ", input_ids.size(), " tokens, the plan has ", offset);
 }
 
-void gather_ragged(const Ragged& texts, std::span<const Index> rows, std::span<TokenId> out) {
-    check_ragged(texts);
-    check_rows(texts, rows);
-    std::size_t at = 0;
-    for (const Index row : rows) {
-        const auto begin = static_cast<std::size_t>(texts.cu_seqlens[static_cast<std::size_t>(row)]);
-        const auto end = static_cast<std::size_t>(texts.cu_seqlens[static_cast<std::size_t>(row) + 1]);
-        require(at + (end - begin) <= out.size(), "out holds ", out.size(), " tokens, the rows have more");
-        std::copy(texts.ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                  texts.ids.begin() + static_cast<std::ptrdiff_t>(end), out.begin() + static_cast<std::ptrdiff_t>(at));
-        at += end - begin;
-    }
-    require(at == out.size(), "out holds ", out.size(), " tokens, the rows have ", at);
-}
-
 }  // namespace cascade

@@ -68,7 +68,4 @@ void fill_batches(std::span<const TokenId> query, const Ragged& documents, std::
                   std::span<Index> attention_mask, std::span<Index> token_type_ids, std::span<Index> position_ids,
                   Layout layout = Layout::padded);
 
-// Copies texts.ids of each rows[i] end to end. out: as many tokens as those rows hold.
-void gather_ragged(const Ragged& texts, std::span<const Index> rows, std::span<TokenId> out);
-
 }  // namespace cascade

@@ -50,6 +50,33 @@ def fill() -> Call:
     }
 
 
+def stored_ids(dtype: type[np.generic]) -> Call:
+    return {"ids": np.arange(5, 11).astype(dtype), "cu_seqlens": int64(0, 2, 6), "rows": int64(1, 0)}
+
+
+def strings() -> Call:
+    return {"ids": np.frombuffer(b"lruheapqatexit", np.uint8).copy(), "cu_bytes": int64(0, 3, 8, 14)}
+
+
+def id_table() -> np.ndarray:
+    table = np.zeros(_core.id_table_size(3), np.int64)
+    _core.index_ids(**strings(), table=table)
+    return table
+
+
+def late(**documents: np.ndarray) -> Call:
+    return {
+        "query": FLOATS[:8].copy().reshape(2, 4),
+        "query_mask": int64(1, 1),
+        **documents,
+        "document_mask": int64(1, 1, 1),
+        "cu_seqlens": int64(0, 1, 3),
+        "rows": int64(0, 1),
+        "length_normalize": False,
+        "out": np.zeros(2, np.float32),
+    }
+
+
 # name -> (function, arguments as they should be, names of the arrays that are written)
 CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]] = {
     "sequence_lengths": (
@@ -78,9 +105,58 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]]
         ("order", "bounds", "widths"),
     ),
     "fill_batches": (_core.fill_batches, fill, ("input_ids", "attention_mask", "token_type_ids", "position_ids")),
-    "gather_ragged": (
-        _core.gather_ragged,
-        lambda: {**{name: array.copy() for name, array in TEXTS.items()}, "out": np.zeros(3, np.int64)},
+    "gather_ids_uint16": (
+        _core.gather_ids_uint16,
+        lambda: {**stored_ids(np.uint16), "out": np.zeros(6, np.int64)},
+        ("out",),
+    ),
+    "gather_ids_int32": (
+        _core.gather_ids_int32,
+        lambda: {**stored_ids(np.int32), "out": np.zeros(6, np.int64)},
+        ("out",),
+    ),
+    "id_table_size": (_core.id_table_size, lambda: {"count": 3}, ()),
+    "index_ids": (_core.index_ids, lambda: {**strings(), "table": np.zeros(8, np.int64)}, ("table",)),
+    "find_ids": (
+        _core.find_ids,
+        lambda: {
+            **strings(),
+            "table": id_table(),
+            "wanted": np.frombuffer(b"heapqatexits", np.uint8).copy(),
+            "cu_wanted": int64(0, 5, 12),
+            "out": np.zeros(2, np.int64),
+        },
+        ("out",),
+    ),
+    "dot_rows_fp16": (
+        _core.dot_rows_fp16,
+        lambda: {
+            "query": FLOATS[:4].copy(),
+            "matrix": FLOATS.astype(np.float16).view(np.uint16).reshape(3, 4),
+            "rows": int64(2, 0),
+            "out": np.zeros(2, np.float32),
+        },
+        ("out",),
+    ),
+    "dot_rows_int8": (
+        _core.dot_rows_int8,
+        lambda: {
+            "query": FLOATS[:4].copy(),
+            "matrix": FLOATS.astype(np.int8).reshape(3, 4),
+            "scales": np.ones(3, np.float32),
+            "rows": int64(2, 0),
+            "out": np.zeros(2, np.float32),
+        },
+        ("out",),
+    ),
+    "maxsim_fp16": (
+        _core.maxsim_fp16,
+        lambda: late(documents=FLOATS.astype(np.float16).view(np.uint16).reshape(3, 4)),
+        ("out",),
+    ),
+    "maxsim_int8": (
+        _core.maxsim_int8,
+        lambda: late(documents=FLOATS.astype(np.int8).reshape(3, 4), scales=np.ones(3, np.float32)),
         ("out",),
     ),
     "topk": (_core.topk, lambda: {"scores": FLOATS.copy(), "out": np.zeros(2, np.int64)}, ("out",)),

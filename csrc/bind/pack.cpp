@@ -75,16 +75,6 @@ void fill_batches_py(const IntArray& query, const IntArray& ids, const IntArray&
                  mask, types, positions, packed ? Layout::packed : Layout::padded);
 }
 
-void gather_ragged_py(const IntArray& ids, const IntArray& cu_seqlens, const IntArray& rows, IntArray out) {
-    const Ragged texts{input(ids, "ids"), input(cu_seqlens, "cu_seqlens")};
-    const auto row_span = input(rows, "rows");
-    const auto destination = output(out, "out");
-    check_apart({writes(destination, "out"), reads(texts.ids, "ids"), reads(texts.cu_seqlens, "cu_seqlens"),
-                 reads(row_span, "rows")});
-    py::gil_scoped_release release;  // safe: spans of arrays the caller holds, no Python object touched
-    gather_ragged(texts, row_span, destination);
-}
-
 }  // namespace
 
 void bind_pack(py::module_& module) {
@@ -109,8 +99,6 @@ void bind_pack(py::module_& module) {
                "rows"_a.noconvert(), "lengths"_a.noconvert(), "form"_a, "order"_a.noconvert(), "bounds"_a.noconvert(),
                "widths"_a.noconvert(), "packed"_a, "input_ids"_a.noconvert(), "attention_mask"_a.noconvert(),
                "token_type_ids"_a.noconvert(), "position_ids"_a.noconvert());
-    module.def("gather_ragged", &gather_ragged_py, "ids"_a.noconvert(), "cu_seqlens"_a.noconvert(),
-               "rows"_a.noconvert(), "out"_a.noconvert());
 }
 
 }  // namespace cascade::bind

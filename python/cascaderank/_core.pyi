@@ -1,4 +1,5 @@
-"""The extension: kernels over NumPy arrays. int64 and float32, C-contiguous, exact dtype; nothing is converted.
+"""The extension: kernels over NumPy arrays. int64 and float32, C-contiguous, exact dtype; nothing is converted. What a
+store keeps in fewer bits has its own width: uint16 and int32 token ids, int8 vectors, half precision as uint16 bits.
 
 Errors: ValueError for the caller's mistake, RuntimeError for ours, NonFiniteScore (candidate, value) for a model's
 output that cannot be ordered. Outputs are written in place and never overlap inputs. The interpreter lock is released.
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 _Int64 = NDArray[np.int64]
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
+_Int8 = NDArray[np.int8]
+_UInt8 = NDArray[np.uint8]
+_UInt16 = NDArray[np.uint16]
+_Int32 = NDArray[np.int32]
 
 QUERY: int
 DOCUMENT: int
@@ -83,7 +88,6 @@ def fill_batches(
     token_type_ids: _Int64 | None,
     position_ids: _Int64 | None,
 ) -> None: ...
-def gather_ragged(ids: _Int64, cu_seqlens: _Int64, rows: _Int64, out: _Int64) -> None: ...
 def topk(scores: _Float32, out: _Int64) -> None: ...
 
 # Embeddings and late interaction
@@ -101,3 +105,33 @@ def maxsim(
     length_normalize: bool,
     out: _Float32,
 ) -> None: ...
+def maxsim_fp16(
+    query: _Float32,
+    query_mask: _Int64,
+    documents: _UInt16,
+    document_mask: _Int64,
+    cu_seqlens: _Int64,
+    rows: _Int64,
+    length_normalize: bool,
+    out: _Float32,
+) -> None: ...
+def maxsim_int8(
+    query: _Float32,
+    query_mask: _Int64,
+    documents: _Int8,
+    scales: _Float32,
+    document_mask: _Int64,
+    cu_seqlens: _Int64,
+    rows: _Int64,
+    length_normalize: bool,
+    out: _Float32,
+) -> None: ...
+
+# Stored tokens and vectors, and the ids they are found by
+def dot_rows_fp16(query: _Float32, matrix: _UInt16, rows: _Int64, out: _Float32) -> None: ...
+def dot_rows_int8(query: _Float32, matrix: _Int8, scales: _Float32, rows: _Int64, out: _Float32) -> None: ...
+def gather_ids_uint16(ids: _UInt16, cu_seqlens: _Int64, rows: _Int64, out: _Int64) -> None: ...
+def gather_ids_int32(ids: _Int32, cu_seqlens: _Int64, rows: _Int64, out: _Int64) -> None: ...
+def id_table_size(count: int) -> int: ...
+def index_ids(ids: _UInt8, cu_bytes: _Int64, table: _Int64) -> None: ...
+def find_ids(ids: _UInt8, cu_bytes: _Int64, table: _Int64, wanted: _UInt8, cu_wanted: _Int64, out: _Int64) -> None: ...

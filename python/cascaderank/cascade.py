@@ -26,9 +26,9 @@ from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
 from cascaderank.results import Ranking
 from cascaderank.schedule import Budget, Workers, clock
-from cascaderank.stages import Counts
-from cascaderank.stages.encode import encode_documents
-from cascaderank.store import Store
+from cascaderank.stages import Counts, Scorer
+from cascaderank.stages.encode import PART, encode_part, schema_of
+from cascaderank.store import Part, Schema, Store
 
 _T = TypeVar("_T")
 Documents = Sequence[object]
@@ -226,21 +226,49 @@ class Cascade:
         with ThreadPoolExecutor(self._workers.size + 2, thread_name_prefix="cascaderank-batch") as pool:
             return list(pool.map(one, range(len(queries))))
 
-    def encode(self, documents: Documents, progress: Callable[[int, int], None] | None = None) -> Store:
+    def encode(
+        self, documents: Documents, progress: Callable[[int, int], None] | None = None, *, vectors: str = "fp32"
+    ) -> Store:
         """Compute what the stages need of known documents: tokens and, for encoders, vectors.
 
-        ``documents`` need ids. ``progress(done, total)`` is called after each chunk. The result is bound to these
-        models; save it with ``Store.save``.
+        ``documents`` need ids. ``progress(done, total)`` is called after each part. ``vectors`` is how they are kept:
+        "fp32", "fp16" or "int8". The result is bound to these models and lies in memory; ``Store.save`` writes it.
+        Collections larger than memory: ``cascaderank index``, or ``cascaderank.indexing``.
         """
+        schema = self.store_schema(vectors)
+        candidates = self._read_known(documents)
+        parts = []
+        for start in range(0, candidates.size, PART):
+            stop = min(start + PART, candidates.size)
+            with self._under_way():
+                parts.append(encode_part(self._stored_scorers, candidates, start, stop))
+            if progress is not None:
+                progress(stop, candidates.size)
+        return Store.of(schema, parts)
+
+    def store_schema(self, vectors: str = "fp32") -> Schema:
+        """What a store for this cascade holds of each document; ``vectors`` as in ``encode``."""
+        self._check_open()
+        return schema_of(self._stored_scorers, vectors)
+
+    def encode_part(self, documents: Documents) -> Part:
+        """Some documents as ``store_schema`` says, for a ``store.Writer``."""
+        candidates = self._read_known(documents)
+        with self._under_way():
+            return encode_part(self._stored_scorers, candidates, 0, candidates.size)
+
+    @property
+    def _stored_scorers(self) -> list[Scorer]:
+        """Those that may meet stored documents."""
+        pairs = zip(self._flow.scorers, self._flow.stages, strict=True)
+        return [scorer for scorer, stage in pairs if stage.stored is not False]
+
+    def _read_known(self, documents: Documents) -> Candidates:
         self._check_open()
         candidates = read_documents(documents, None, sys.maxsize)
         if candidates.size and not candidates.ids:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
-        with self._under_way():
-            needed = [
-                s for s, stage in zip(self._flow.scorers, self._flow.stages, strict=True) if stage.stored is not False
-            ]
-            return encode_documents(needed, candidates, progress)
+        return candidates
 
     def warm_up(self, runs: int = 2) -> None:
         """Run every stage on a small request, so that the first real one finds allocated memory and known costs."""
@@ -283,7 +311,7 @@ class Cascade:
 
     def _request(self, query: str, candidates: Candidates, store: Store | None, budget: Budget) -> Request:
         if store is not None and not isinstance(store, Store):
-            raise InputError(f"store: expected a Store, got {type(store).__name__}; Store.load(path) reads a file")
+            raise InputError(f"store: expected a Store, got {type(store).__name__}; Store.open(path) opens one")
         rows = None if store is None else store.rows(candidates)
         return Request(query, candidates, store, rows, budget, self.config.truncate_query)
 

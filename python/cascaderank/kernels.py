@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +15,31 @@ from cascaderank._core import (
     NonFiniteScore,
     Pool,
     Template,
+    dot_rows_fp16,
+    dot_rows_int8,
     fill_batches,
-    gather_ragged,
+    find_ids,
+    gather_ids_int32,
+    gather_ids_uint16,
     gather_tokens,
+    id_table_size,
     maxsim,
+    maxsim_fp16,
+    maxsim_int8,
     normalize_rows,
     plan_batches,
     pool_embeddings,
     sequence_lengths,
 )
 from cascaderank._core import dot_rows as _dot_rows
+from cascaderank._core import index_ids as _index_ids
 from cascaderank._core import topk as _topk
 
 __all__ = [
     "DOCUMENT",
     "QUERY",
     "Fusion",
+    "Int8Rows",
     "Int64",
     "NonFiniteScore",
     "Plan",
@@ -37,10 +47,15 @@ __all__ = [
     "Pool",
     "Ragged",
     "Template",
+    "VectorRows",
     "dot_rows",
-    "gather",
+    "find_ids",
+    "gather_ids",
     "gather_tokens",
+    "id_table_size",
+    "index_ids",
     "maxsim",
+    "maxsim_rows",
     "normalize_rows",
     "pack",
     "plan",
@@ -50,6 +65,19 @@ __all__ = [
 
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
+_EVERY_TOKEN = np.empty(0, np.int64)  # an empty mask
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Rows:
+    """Vectors in 8 bits a value: row ``r`` is ``scales[r] * values[r]``; int8 ``[n, d]``, float32 ``[n]``."""
+
+    values: NDArray[np.int8]
+    scales: Float32
+
+
+VectorRows = Float32 | NDArray[np.float16] | Int8Rows
+"""Vectors ``[n, d]`` as a store keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +170,26 @@ def pack(plan: Plan, query: Int64, documents: Ragged, rows: Int64, form: Templat
     )
 
 
-def gather(texts: Ragged, rows: Int64) -> Ragged:
-    """The named rows as a ragged array of their own."""
-    cu_seqlens = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(np.diff(texts.cu_seqlens)[rows], out=cu_seqlens[1:])
-    ids = np.empty(int(cu_seqlens[-1]), np.int64)
-    gather_ragged(texts.ids, texts.cu_seqlens, rows, ids)
-    return Ragged(ids, cu_seqlens)
+def gather_ids(ids: NDArray[Any], cu_seqlens: Int64, rows: Int64) -> Ragged:
+    """The named rows of stored token ids (uint16 or int32) as a ragged array of their own; only these are read."""
+    lengths = cu_seqlens[rows + 1] - cu_seqlens[rows]
+    found = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=found[1:])
+    if (lengths < 0).any():
+        raise ValueError("cu_seqlens decreases; the offsets are damaged")
+    out = np.empty(int(found[-1]), np.int64)
+    if ids.dtype == np.uint16:
+        gather_ids_uint16(ids, cu_seqlens, rows, out)
+    else:
+        gather_ids_int32(ids, cu_seqlens, rows, out)
+    return Ragged(out, found)
+
+
+def index_ids(ids: NDArray[np.uint8], cu_bytes: Int64) -> Int64:
+    """The hash table of byte strings end to end, int64 ``[id_table_size(n)]``; ValueError names a repeated one."""
+    table = np.empty(id_table_size(len(cu_bytes) - 1), np.int64)
+    _index_ids(ids, cu_bytes, table)
+    return table
 
 
 def topk(scores: Float32, k: int) -> Int64:
@@ -158,8 +199,30 @@ def topk(scores: Float32, k: int) -> Int64:
     return out
 
 
-def dot_rows(query: Float32, matrix: Float32, rows: Int64) -> Float32:
-    """Dot products of float32 ``[d]`` with the named rows of float32 ``[m, d]`` -> float32 ``[len(rows)]``."""
+def dot_rows(query: Float32, matrix: VectorRows, rows: Int64) -> Float32:
+    """Dot products of float32 ``[d]`` with the named rows of ``[m, d]`` -> float32 ``[len(rows)]``."""
     out = np.empty(len(rows), np.float32)
-    _dot_rows(query, matrix, rows, out)
+    if isinstance(matrix, Int8Rows):
+        dot_rows_int8(query, matrix.values, matrix.scales, rows, out)
+    elif matrix.dtype == np.float16:
+        dot_rows_fp16(query, matrix.view(np.uint16), rows, out)
+    else:
+        _dot_rows(query, matrix, rows, out)  # type: ignore[arg-type]  # by its dtype it is Float32
+    return out
+
+
+def maxsim_rows(
+    query: Float32, documents: VectorRows, cu_seqlens: Int64, rows: Int64, length_normalize: bool
+) -> Float32:
+    """MaxSim of float32 ``[q, d]`` query vectors with the named documents -> float32 ``[len(rows)]``; document ``r``'s
+    token vectors are rows ``cu_seqlens[r]:cu_seqlens[r + 1]`` of ``documents``."""
+    out = np.empty(len(rows), np.float32)
+    asked = np.ones(len(query), np.int64)
+    rest = (_EVERY_TOKEN, cu_seqlens, rows, length_normalize, out)
+    if isinstance(documents, Int8Rows):
+        maxsim_int8(query, asked, documents.values, documents.scales, *rest)
+    elif documents.dtype == np.float16:
+        maxsim_fp16(query, asked, documents.view(np.uint16), *rest)
+    else:
+        maxsim(query, asked, documents, *rest)  # type: ignore[arg-type]  # by its dtype it is Float32
     return out

@@ -9,7 +9,7 @@ import numpy as np
 
 from cascaderank.documents import Candidates
 from cascaderank.errors import StoreError
-from cascaderank.kernels import EMPTY, Int64, Ragged, gather
+from cascaderank.kernels import EMPTY, Int64, Ragged
 from cascaderank.manifest import Wording
 from cascaderank.schedule import Budget, Cost, clock
 from cascaderank.store import Store
@@ -82,10 +82,12 @@ class Request:
         return known.texts, known.row_of[wanted]
 
     def _from_store(self, key: str, known: _Tokens, missing: Int64) -> Int64:
-        if self.store is None or self.store_rows is None or key not in self.store.tokens:
+        if self.store is None or self.store_rows is None or key not in self.store.schema.tokens:
             return missing
         rows = self.store_rows[missing]
-        _append(known, missing[rows >= 0], gather(self.store.tokens[key], rows[rows >= 0]))
+        stored = missing[rows >= 0]
+        texts, positions = self.store.tokens(key, rows[rows >= 0])
+        _append(known, stored[positions], texts)
         return missing[rows < 0]
 
     def _encode(self, tokenizer: TextTokenizer, wording: Wording, known: _Tokens, missing: Int64, cost: Cost) -> None:
@@ -93,8 +95,8 @@ class Request:
         if not texts:
             made_for = ", ".join(sorted(self.store.models.values())) if self.store else "none"
             raise StoreError(
-                f"store: no tokens of tokenizer {tokenizer.path}; it was made for other models ({made_for}), encode "
-                "the documents again with this cascade"
+                f"store: no tokens of tokenizer {tokenizer.path}; it was made for other models ({made_for}); "
+                f"{self.store.remedy if self.store else 'encode the documents'}"
             )
         chunk = _CHUNK if self.budget.due is not None else missing.size
         for start in range(0, missing.size, chunk):

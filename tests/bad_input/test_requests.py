@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from cascaderank import Cascade, CascadeError, Document, InputError, ScoreError, Stage, Store, StoreError
+from cascaderank.kernels import Ragged
+from cascaderank.store import Part
 from graphs import make_nan_encoder
 from tiny import make_cross_encoder
 
@@ -201,7 +203,7 @@ def test_a_lone_surrogate_in_an_id(plain: Cascade, tmp_path: Path) -> None:
     documents = [Document("\ud800", "red"), Document("b", "cat")]
     assert [hit.id for hit in plain.rank("red", documents)] == ["\ud800", "b"]
     plain.encode(documents).save(tmp_path / "store")
-    assert Store.load(tmp_path / "store").ids == ("\ud800", "b")
+    assert Store.open(tmp_path / "store").ids == ("\ud800", "b")
 
 
 def test_a_pair_of_surrogates_is_a_character(plain: Cascade) -> None:
@@ -259,23 +261,15 @@ def test_a_hundred_thousand_candidates(plain: Cascade) -> None:
 def test_a_hundred_thousand_candidates_where_they_are_allowed(models: Path) -> None:
     """Raising the limit is enough: vectors from a store, a hundred thousand of them."""
     with Cascade([Stage(models / "bi", keep=10), Stage(models / "ce", keep=3)], max_candidates=100_000) as cascade:
-        one = cascade.encode([Document("0", "red cat"), Document("1", "dog")])
-        digest, matrix = next(iter(one.vectors.items()))
-        key, tokens = next(iter(one.tokens.items()))
+        one = cascade.encode_part([Document("0", "red cat"), Document("1", "dog")])
+        ((digest, matrix),) = one.vectors.items()
+        ((key, tokens),) = one.tokens.items()
         count = 100_000
-        many = Store(
-            [str(index) for index in range(count)],
-            np.tile(one.checksums, count // 2),
-            {
-                key: type(tokens)(
-                    np.tile(tokens.ids, count // 2),
-                    np.concatenate([[0], np.tile(np.diff(tokens.cu_seqlens), count // 2).cumsum()]),
-                )
-            },
-            {digest: np.tile(matrix, (count // 2, 1))},
-            {},
-            one.models,
-        )
+        ids = [str(index) for index in range(count)]
+        lengths = np.tile(np.diff(tokens.cu_seqlens), count // 2)
+        texts = Ragged(np.tile(tokens.ids, count // 2), np.concatenate([[0], lengths.cumsum()]))
+        sums, vectors = np.tile(one.checksums, count // 2), np.tile(matrix, (count // 2, 1))
+        many = Store.of(cascade.store_schema(), [Part(ids, sums, {key: texts}, {digest: vectors}, {})])
         ranking = cascade.rank("red cat", ids=many.ids, store=many, top_n=4)
     assert [hit.index for hit in ranking] == [0, 2, 4, 6]
     assert [hit.stage for hit in ranking] == ["ce"] * 4

@@ -70,6 +70,8 @@ def test_the_call_as_it_should_be(name: str) -> None:
 def test_an_array_that_is_not_exact_is_refused(name: str, key: str, how: str) -> None:
     function, make, _ = CALLS[name]
     call = make()
+    if call[key].itemsize == 1 and how in ("byte-swapped", "misaligned"):
+        return  # a single byte has no order and lies right anywhere
     spoil, error = SPOILT[how]
     call[key] = spoil(call[key])
     with pytest.raises(error):
@@ -133,7 +135,7 @@ def test_an_output_of_another_size_is_refused(name: str, key: str, change: int) 
     if name == "topk":
         shape = (len(FLOATS) + 1,)
     call[key] = np.empty(shape, call[key].dtype)
-    with pytest.raises(ValueError, match=r"entries|differ in size|tensor|holds|rows|of \d|out"):
+    with pytest.raises(ValueError, match=r"entries|differ in size|tensor|holds|rows|of \d|out|slots"):
         function(**call)
 
 
@@ -164,14 +166,14 @@ def test_an_output_that_overlaps_another_array_is_refused(name: str, key: str, o
         ([0, -1, 3], "must not decrease"),
     ],
 )
-@pytest.mark.parametrize("name", ["sequence_lengths", "fill_batches", "gather_ragged"])
+@pytest.mark.parametrize("name", ["sequence_lengths", "fill_batches"])
 def test_offsets_that_are_not_a_ragged_array_are_refused(name: str, cu_seqlens: list[int], match: str) -> None:
     function, make, _ = CALLS[name]
     with pytest.raises(ValueError, match=match):
         function(**{**make(), "cu_seqlens": int64(*cu_seqlens)})
 
 
-@pytest.mark.parametrize("name", ["sequence_lengths", "fill_batches", "gather_ragged", "dot_rows", "maxsim"])
+@pytest.mark.parametrize("name", [name for name, (_, make, _) in CALLS.items() if "rows" in make()])
 @pytest.mark.parametrize("row", [-1, 3, 2**62])
 def test_a_row_out_of_range_is_refused(name: str, row: int) -> None:
     function, make, _ = CALLS[name]
@@ -186,7 +188,11 @@ def test_nothing_in_nothing_out() -> None:
     assert _core.plan_batches(none, 1, 1, 1, 1, False, none.copy(), int64(9), none.copy()) == (0, 0)
     tensors = [np.empty(0, np.int64) for _ in range(4)]
     _core.fill_batches(none, none, zero, none, none, form(), none, zero, none, False, *tensors)
-    _core.gather_ragged(none, zero, none, none.copy())
+    _core.gather_ids_uint16(np.empty(0, np.uint16), zero, none, none.copy())
+    _core.gather_ids_int32(np.empty(0, np.int32), zero, none, none.copy())
+    table = np.empty(_core.id_table_size(0), np.int64)
+    _core.index_ids(np.empty(0, np.uint8), zero, table)
+    _core.find_ids(np.empty(0, np.uint8), zero, table, np.empty(0, np.uint8), zero, none.copy())
     _core.topk(np.empty(0, np.float32), none.copy())
     _core.dot_rows(np.ones(3, np.float32), np.empty((0, 3), np.float32), none, np.empty(0, np.float32))
     made = _core.Pool()

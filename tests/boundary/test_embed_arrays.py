@@ -9,7 +9,16 @@ import pytest
 
 from core_calls import CALLS, int64
 
-VECTOR_KERNELS = ("pool_embeddings", "normalize_rows", "dot_rows", "gather_tokens", "maxsim")
+MAXSIM = ("maxsim", "maxsim_fp16", "maxsim_int8")
+VECTOR_KERNELS = (
+    "pool_embeddings",
+    "normalize_rows",
+    "dot_rows",
+    "dot_rows_fp16",
+    "dot_rows_int8",
+    "gather_tokens",
+    *MAXSIM,
+)
 ARRAYS = [
     pytest.param(name, key, id=f"{name}-{key}")
     for name in VECTOR_KERNELS
@@ -37,6 +46,10 @@ def test_another_number_of_dimensions_is_refused_by_name(name: str, key: str) ->
         ("pool_embeddings", "out", (3, 2), "out holds 6 values, expected 4"),
         ("dot_rows", "query", (3,), "matrix: 4 columns, expected 3"),
         ("dot_rows", "out", (3,), "out holds 3 values, expected 2"),
+        ("dot_rows_fp16", "query", (3,), "matrix: 4 columns, expected 3"),
+        ("dot_rows_fp16", "out", (3,), "out holds 3 values, expected 2"),
+        ("dot_rows_int8", "query", (3,), "matrix: 4 columns, expected 3"),
+        ("dot_rows_int8", "scales", (2,), "scales holds 2 values, expected 3"),
         ("gather_tokens", "keep", (3, 2), r"keep: shape \[3, 2\] does not match hidden \[2, 3, 2\]"),
         ("gather_tokens", "out", (2, 2), "out holds 4 values, expected 6 for 3 kept tokens"),
         ("gather_tokens", "out", (2, 3), "out: 3 columns, expected 2"),
@@ -45,6 +58,8 @@ def test_another_number_of_dimensions_is_refused_by_name(name: str, key: str) ->
         ("maxsim", "documents", (2, 3), "documents: 3 columns, query has 2"),
         ("maxsim", "document_mask", (2,), "document_mask holds 2 values, expected 3 or none"),
         ("maxsim", "out", (1,), "out holds 1 values, expected 2"),
+        ("maxsim_fp16", "documents", (2, 3), "documents: 3 columns, query has 4"),
+        ("maxsim_int8", "scales", (2,), "scales holds 2 values, expected 3"),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(name: str, key: str, shape: tuple[int, ...], message: str) -> None:
@@ -57,15 +72,16 @@ def test_arrays_that_do_not_fit_together_are_refused(name: str, key: str, shape:
 @pytest.mark.parametrize(
     ("cu_seqlens", "message"),
     [
-        ([], "cu_seqlens must start with 0"),
-        ([1, 3, 3], "cu_seqlens must start with 0"),
-        ([0, 4, 3], r"cu_seqlens\[2\] is 3, less than the 4 before it"),
-        ([0, 1, 2], "cu_seqlens ends at 2, documents hold 3 tokens"),
-        ([0, 1, 4], "cu_seqlens ends at 4, documents hold 3 tokens"),
+        ([], "cu_seqlens is empty"),
+        ([-1, 3, 3], r"rows\[0\] = 0: cu_seqlens gives it tokens -1 to 3 of 3"),
+        ([0, 4, 3], r"rows\[0\] = 0: cu_seqlens gives it tokens 0 to 4 of 3"),
+        ([0, 2, 1], r"rows\[1\] = 1: cu_seqlens gives it tokens 2 to 1 of 3"),
+        ([0, 1, 4], r"rows\[1\] = 1: cu_seqlens gives it tokens 1 to 4 of 3"),
     ],
 )
-def test_offsets_that_do_not_cover_the_tokens_are_refused(cu_seqlens: list[int], message: str) -> None:
-    function, make, _ = CALLS["maxsim"]
+@pytest.mark.parametrize("name", MAXSIM)
+def test_offsets_outside_the_tokens_are_refused(name: str, cu_seqlens: list[int], message: str) -> None:
+    function, make, _ = CALLS[name]
     with pytest.raises(ValueError, match=message):
         function(**{**make(), "cu_seqlens": int64(*cu_seqlens)})
 

@@ -80,12 +80,12 @@ def test_raw_texts_are_encoded_in_the_request(cascade_file: Path, beir: Path, tm
 
 
 def test_store_is_written_then_read(cascade_file: Path, beir: Path, tmp_path: Path) -> None:
-    store = tmp_path / "store.npz"
+    store = tmp_path / "store"
     more = ("--store", str(store), "--no-quality", "--no-cold-start", "--concurrency", "3")
     first = bench(cascade_file, beir, tmp_path, *more)
-    written = store.read_bytes()
+    written = (store / "store.json").read_bytes()
     second = bench(cascade_file, beir, tmp_path, *more)
-    assert store.read_bytes() == written
+    assert (store / "store.json").read_bytes() == written
     assert first["latency"]["concurrency"] == second["latency"]["concurrency"] == 3
 
 

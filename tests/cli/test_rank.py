@@ -90,9 +90,9 @@ def test_store_spares_the_encoding(
     docs: Path, cascade_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Cascade.load(cascade_file) as cascade:
-        cascade.encode(ROWS).save(tmp_path / "store.npz")
+        cascade.encode(ROWS).save(tmp_path / "store")
     plain, _ = rank(capsys, "red cat", docs, "--cascade", cascade_file)
-    rows, err = rank(capsys, "red cat", docs, "--cascade", cascade_file, "--store", tmp_path / "store.npz", "--explain")
+    rows, err = rank(capsys, "red cat", docs, "--cascade", cascade_file, "--store", tmp_path / "store", "--explain")
     assert [row["id"] for row in rows] == [row["id"] for row in plain]
     assert "encoded" not in err
 

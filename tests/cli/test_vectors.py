@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cascaderank import Cascade, Document, Stage, Store
-from cascaderank.demo.vectors import cache_file, cache_folder, load_or_encode
+from cascaderank.demo.vectors import cache_folder, cache_store, load_or_encode
 
 DOCUMENTS = [Document("a", "red cat"), Document("b", "green fish"), Document("c", "blue dog")]
 
@@ -31,14 +31,14 @@ def test_computed_once_then_read(cascade: Cascade, empty_cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     first = load_or_encode(cascade, DOCUMENTS, progress=lambda done, total: calls.append((done, total)))
     assert (first.computed, first.note) == (True, "")
-    assert first.path == cache_file(cascade, DOCUMENTS)
+    assert first.path == cache_store(cascade, DOCUMENTS)
     assert first.path.parent == empty_cache
     assert calls == [(3, 3)]
     second = load_or_encode(cascade, DOCUMENTS, progress=lambda done, total: calls.append((done, total)))
     assert (second.computed, second.path, second.note) == (False, first.path, "")
     assert len(calls) == 1
-    digest = cascade.models[0].digest
-    np.testing.assert_array_equal(first.store.vectors[digest], second.store.vectors[digest])
+    digest, rows = cascade.models[0].digest, np.arange(3)
+    np.testing.assert_array_equal(first.store.vectors(digest, rows), second.store.vectors(digest, rows))
 
 
 def test_without_cache_nothing_is_written(cascade: Cascade, empty_cache: Path) -> None:
@@ -49,17 +49,18 @@ def test_without_cache_nothing_is_written(cascade: Cascade, empty_cache: Path) -
 
 def test_other_texts_and_other_models_have_other_files(cascade: Cascade, models: Path) -> None:
     changed = [replace(DOCUMENTS[0], text="red dog"), *DOCUMENTS[1:]]
-    assert cache_file(cascade, changed) != cache_file(cascade, DOCUMENTS)
+    assert cache_store(cascade, changed) != cache_store(cascade, DOCUMENTS)
     with Cascade([Stage(models / "late", keep=2)]) as other:
-        assert cache_file(other, DOCUMENTS) != cache_file(cascade, DOCUMENTS)
+        assert cache_store(other, DOCUMENTS) != cache_store(cascade, DOCUMENTS)
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
 def test_damaged_file_is_computed_again_and_said(damage: str, cascade: Cascade) -> None:
     path = load_or_encode(cascade, DOCUMENTS).path
     assert path is not None
-    whole = path.read_bytes()
-    path.write_bytes({"cut": whole[: len(whole) // 2], "garbage": b"\x00" * 500, "empty": b""}[damage])
+    file = path / "00000001.vectors0"
+    whole = file.read_bytes()
+    file.write_bytes({"cut": whole[: len(whole) // 2], "garbage": b"\x00" * 500, "empty": b""}[damage])
     found = load_or_encode(cascade, DOCUMENTS)
     assert found.computed
     assert "computed again" in found.note
@@ -68,7 +69,7 @@ def test_damaged_file_is_computed_again_and_said(damage: str, cascade: Cascade) 
 
 
 def test_foreign_files_are_refused(cascade: Cascade, models: Path) -> None:
-    path = cache_file(cascade, DOCUMENTS)
+    path = cache_store(cascade, DOCUMENTS)
     path.parent.mkdir(parents=True)
     with Cascade([Stage(models / "ce", keep=2)]) as other:
         foreign = {
@@ -81,7 +82,7 @@ def test_foreign_files_are_refused(cascade: Cascade, models: Path) -> None:
         found = load_or_encode(cascade, DOCUMENTS)
         assert found.computed
         assert said in found.note
-        assert Store.load(path).ids == ("a", "b", "c")
+        assert Store.open(path).ids == ("a", "b", "c")
 
 
 def test_cache_that_cannot_be_written_costs_only_the_next_start(cascade: Cascade, empty_cache: Path) -> None:

@@ -99,10 +99,10 @@ TEST(MaxSim, NamesThePlaceItRefuses) {
     refused("query token 1", [](Input& in) { in.query[1] = kNan; });
     refused("not a multiple", [](Input& in) { in.dimension = 2; });
     refused("dimension is 0", [](Input& in) { in.dimension = 0; });
-    refused("start with 0", [](Input& in) { in.cu_seqlens = {1, 2, 3, 3}; });
-    refused("start with 0", [](Input& in) { in.cu_seqlens = {}; });
-    refused("less than the 3", [](Input& in) { in.cu_seqlens = {0, 3, 2, 3}; });
-    refused("ends at 2", [](Input& in) { in.cu_seqlens = {0, 2, 2}; });
+    refused("cu_seqlens is empty", [](Input& in) { in.cu_seqlens = {}; });
+    refused("rows[0] = 1: cu_seqlens gives it tokens 3 to 2 of 3", [](Input& in) { in.cu_seqlens = {0, 3, 2, 3}; });
+    refused("rows[0] = 1: cu_seqlens gives it tokens 2 to 4 of 3", [](Input& in) { in.cu_seqlens = {0, 2, 4, 4}; });
+    refused("rows[1] = 0: cu_seqlens gives it tokens -1 to 2", [](Input& in) { in.cu_seqlens = {-1, 2, 3, 3}; });
 }
 
 TEST(MaxSim, ANonFiniteTokenIsNeverHiddenByAMaximum) {

@@ -47,7 +47,7 @@ def bad_calls(models: Path, tmp_path: Path) -> dict[str, tuple[Callable[[], obje
         "window": (lambda: good.rank("red " * 99, ["red"]), ["99", "'ce'", "32", "truncate_query"]),
         "count": (lambda: good.rank("red", ["red"] * 10_001), ["10001", "10000", "max_candidates"]),
         "score": (lambda: bad.rank("red", documents), ["'sick'", "documents[1]", "'b'", "nan", "check"]),
-        "store": (lambda: Store.load(tmp_path / "broken.store"), ["broken.store", "encode"]),
+        "store": (lambda: Store.open(tmp_path / "broken.store"), ["broken.store", "encode"]),
         "key": (lambda: Cascade.load(tmp_path / "cascade.toml"), ["cascade.toml", "stage[1]", "kep", "keep"]),
         "folder": (lambda: Cascade([Stage(tmp_path / "nowhere", keep=1)]), ["nowhere", "no such folder"]),
         "graph": (lambda: Cascade([Stage(misfit, keep=1)]), ["misfit", "logits", "scores"]),

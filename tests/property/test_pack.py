@@ -216,10 +216,13 @@ def test_collect_inverts_pack(work: Work, rule: tuple[int, int, int, int]) -> No
         assert found[candidate] == checksum
 
 
+@pytest.mark.parametrize("narrow", [True, False])
 @given(texts, st.data())
-def test_gather_equals_the_reference(lists: list[list[int]], data: st.DataObject) -> None:
+def test_gathered_ids_equal_the_reference(narrow: bool, lists: list[list[int]], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=10))
-    found = kernels.gather(ragged(lists), int64(rows))
+    whole = ragged(lists)
+    kept = whole.ids.astype(np.uint16 if narrow else np.int32)
+    found = kernels.gather_ids(kept, whole.cu_seqlens, int64(rows))
     expected = ragged([lists[row] for row in rows])
     assert found.ids.tolist() == expected.ids.tolist()
     assert found.cu_seqlens.tolist() == expected.cu_seqlens.tolist()

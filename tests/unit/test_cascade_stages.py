@@ -75,7 +75,7 @@ def test_a_stage_for_stored_documents_and_one_for_bare_texts(tmp_path: Path) -> 
     with Cascade(stages) as cascade:
         store = cascade.encode(documents)
         good = cascade.models[1].digest
-        assert set(store.vectors) == {good}  # what never runs for stored documents is not computed for them
+        assert set(store.schema.vectors) == {good}  # what never runs for stored documents is not computed for them
         runs = {
             "ids": cascade.rank(QUERY, ids=[document.id or "" for document in documents], store=store),
             "bare": cascade.rank(QUERY, documents),

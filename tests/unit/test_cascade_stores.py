@@ -66,7 +66,7 @@ def test_a_store_saves_and_loads(models: Path, tmp_path: Path) -> None:
         made = cascade.encode(as_documents(random_texts(600)), progress=lambda done, total: calls.append((done, total)))
         made.save(tmp_path / "documents.store")
     assert calls == [(512, 600), (600, 600)]
-    loaded = Store.load(tmp_path / "documents.store")
+    loaded = Store.open(tmp_path / "documents.store")
     with Cascade(stages) as other:
         wanted = [f"d{index}" for index in range(0, 600, 7)]
         assert summary(other.rank(QUERY, ids=wanted, store=made)) == summary(

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cascaderank import Cascade, Document, Stage
+from cascaderank.indexing import index_documents
 from cascaderank.model import ModelSpec, load_spec
-from cascaderank.store import Store, checksums
+from cascaderank.store import Store, is_store
 
 CHUNK = 20  # queries between two writes of the cache
 ENCODED = 1000  # documents between two writes of their vectors
@@ -97,7 +98,7 @@ def _scored(
         vectors = None
         if spec.kind == "bi_encoder":
             needed = {i: documents[i] for _, ids in queries for i in ids}
-            vectors = encode(cascade, needed, kept.with_suffix(".npz"), kept.stem, where.progress)
+            vectors = encode(cascade, needed, kept.with_suffix(".store"), kept.stem, where.progress)
         bar = where.progress.add_task(kept.stem, total=len(queries))
         for start in range(0, len(queries), CHUNK):
             chunk = queries[start : start + CHUNK]
@@ -116,29 +117,14 @@ def _scored(
 
 def encode(cascade: Cascade, documents: Mapping[str, str], path: Path, title: str, progress: Progress) -> Store:
     """Vectors of at least these documents by the cascade's one model; what `path` holds is not computed again."""
-    digest = cascade.models[0].digest
-    store = Store.load(path) if path.is_file() else None
-    if store is not None:
-        known = dict(zip(store.ids, store.checksums.tolist(), strict=True))
-        same = dict(zip(documents, checksums(list(documents.values())).tolist(), strict=True))
-        if any(known.get(i, check) != check for i, check in same.items()):
-            store = None  # other texts under the same ids
-    have = set(store.ids) if store is not None else set()
-    missing = [Document(i, text) for i, text in documents.items() if i not in have]
-    bar = progress.add_task(f"{title}: vectors", total=len(missing))
-    for start in range(0, len(missing), ENCODED):
-        new = cascade.encode(missing[start : start + ENCODED])
-        parts = [new] if store is None else [store, new]
-        store = Store(
-            [i for part in parts for i in part.ids],
-            np.concatenate([part.checksums for part in parts]),
-            {},
-            {digest: np.concatenate([part.vectors[digest] for part in parts])},
-            {},
-            new.models,
-        )
-        store.save(path)
-        progress.advance(bar, len(new))
+    bar = progress.add_task(f"{title}: vectors", total=len(documents))
+    index_documents(
+        cascade,
+        (Document(identifier, text) for identifier, text in documents.items()),
+        path,
+        append=is_store(path),
+        commit_every=ENCODED,
+        progress=lambda done: progress.update(bar, completed=done),
+    )
     progress.remove_task(bar)
-    assert store is not None
-    return store
+    return Store.open(path)

@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     )
     add_deadline(parser)
     parser.add_argument("--raw", action="store_true", help="send texts; nothing is encoded ahead")
-    parser.add_argument("--store", type=Path, metavar="F", help="read encoded documents from F, or write them there")
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="open this store, or make it")
     parser.add_argument("--no-quality", action="store_true", help="leave recall and nDCG out")
     parser.add_argument("--no-cold-start", action="store_true", help="leave the cold start out")
     parser.add_argument("--reference", action="store_true", help="the last stage's model on all candidates, beside")
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.json, options.plot):
         if path is not None and not path.parent.is_dir():
             options.parser.error(f"{path.parent} is not a folder")
-    # A store file may lack some of the documents.
+    # A store may lack some of the documents.
     stored = None if options.store is not None else not options.raw
     with open_cascade(options.cascade, stored) as cascade:
         data, what = _collection(options)
@@ -130,7 +130,7 @@ def _collection(options: argparse.Namespace) -> tuple[BeirData, str]:
 
 
 def _store(options: argparse.Namespace, cascade: Cascade, data: BeirData, requests: list[Request]) -> Store:
-    """Documents encoded ahead: from a file, from the demo's cache, or now (only those that are candidates)."""
+    """Documents encoded ahead: from a store, from the demo's cache, or now (only those that are candidates)."""
     from cascaderank.cli.demo import load_vectors
     from cascaderank.cli.terminal import progress
     from cascaderank.documents import Document
@@ -138,7 +138,7 @@ def _store(options: argparse.Namespace, cascade: Cascade, data: BeirData, reques
     from cascaderank.store import Store
 
     if options.store is not None and options.store.exists():
-        return Store.load(options.store)
+        return Store.open(options.store)
     if options.data is None and options.store is None:
         return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
     with progress("encoding the candidates, ahead of the requests") as report:

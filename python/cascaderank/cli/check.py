@@ -1,4 +1,4 @@
-"""``cascaderank check``: is a model folder, an installed model or a cascade file sound?"""
+"""``cascaderank check``: is a model folder, an installed model, a cascade file or a store sound?"""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ Load a model folder, an installed model (by name) or a cascade file as a service
 
 Checked: the manifest, the sha256 of every file, the graph's inputs and output, the tokenizer against the vocabulary,
 that a smoke query gives finite scores, and that the golden pairs of the manifest score as they did when it was made.
+Of a store every file is read and compared with its sha256.
 """
 _EXAMPLES = """\
   cascaderank check minilm-bi minilm-ce-small
   cascaderank check models/my-reranker --provider cuda
   cascaderank check cascade.toml
+  cascaderank check docs.store
   cascaderank check models/my-reranker --against ./my-finetuned-reranker     (needs the export extra)
 """
 _QUERY = "how many days are there in a week"
@@ -30,8 +32,8 @@ _OTHER = "The recipe needs two eggs, some flour and a pinch of salt."
 
 
 def add_parser(commands: Any) -> None:
-    parser = add_command(commands, "check", "check model folders and cascade files", _TEXT, _EXAMPLES)
-    parser.add_argument("targets", metavar="FOLDER_OR_NAME", nargs="+", help="or a cascade file (.toml)")
+    parser = add_command(commands, "check", "check model folders, cascade files and stores", _TEXT, _EXAMPLES)
+    parser.add_argument("targets", metavar="FOLDER_OR_NAME", nargs="+", help="or a cascade file (.toml), or a store")
     parser.add_argument("--provider", choices=("cpu", "cuda", "auto"), default="auto", help="for folders")
     parser.add_argument(
         "--against", metavar="HF_FOLDER", help="the Hugging Face model it came from: repeat the parity run"
@@ -42,11 +44,14 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.terminal import say
     from cascaderank.errors import CascadeError
+    from cascaderank.store import is_store
 
     failed = 0
     for target in options.targets:
         try:
-            if target.endswith(".toml"):
+            if is_store(Path(target)):
+                lines = _check_store(target)
+            elif target.endswith(".toml"):
                 lines = _check_cascade(Path(target))
             else:
                 lines = _check_model(target, options.provider, options.against)
@@ -70,6 +75,27 @@ def _check_cascade(file: Path) -> list[str]:
         ):
             lines.append(f"{name}: keep {stage.keep}, {spec.kind}, {spec.precision} on {provider}, {spec.folder}")
         return [*lines, *_golden(cascade), _smoke(cascade)]
+
+
+def _check_store(target: str) -> list[str]:
+    from cascaderank.cli.terminal import busy
+    from cascaderank.store import Store
+
+    with busy(f"reading {target}"):
+        store = Store.open(target)
+        size = store.verify()
+    schema = store.schema
+    kinds = [
+        (len(schema.tokens), "tokenizer"),
+        (len(schema.vectors), "bi-encoder"),
+        (len(schema.token_vectors), "late"),
+    ]
+    held = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
+    return [
+        f"{len(store)} documents in {len(store.segments)} segments, {size / 1e6:.1f} MB, vectors in {schema.precision}",
+        f"{held}; made by {', '.join(sorted(schema.models.values()))}",
+        "every file has the size and the sha256 it was written with",
+    ]
 
 
 def _check_model(target: str, provider: str, against: str | None) -> list[str]:

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--top", type=positive_integer, metavar="N", help="print the best N only; default: all")
     add_deadline(parser)
     parser.add_argument(
-        "--store", type=Path, metavar="F", help="tokens and vectors computed ahead (Cascade.encode, Store.save)"
+        "--store", type=Path, metavar="FOLDER", help="tokens and vectors computed ahead (cascaderank index)"
     )
     parser.add_argument("--explain", action="store_true", help="print what each stage did, on stderr")
     parser.set_defaults(run=run, parser=parser)
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if not lines.documents:
         say("cascaderank: no documents; nothing to rank")
         return 0
-    store = None if options.store is None else Store.load(options.store)
+    store = None if options.store is None else Store.open(options.store)
     with open_cascade(options.cascade) as cascade, busy(f"ranking {len(lines.documents)} documents"):
         ranking = cascade.rank(
             options.query, lines.documents, store=store, top_n=options.top, deadline_ms=options.deadline_ms

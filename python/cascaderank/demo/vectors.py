@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 
 class Vectors(NamedTuple):
-    """The store, whether it was ``computed`` now, and what there is to say about its file (a sentence, or nothing)."""
+    """The store, whether it was ``computed`` now, and what there is to say about it (a sentence, or nothing)."""
 
     store: Store
     computed: bool
@@ -35,10 +35,10 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "cascaderank"
 
 
-def cache_file(cascade: Cascade, documents: Sequence[Document]) -> Path:
+def cache_store(cascade: Cascade, documents: Sequence[Document]) -> Path:
     """Where the vectors of this corpus for these models are kept."""
     models = hashlib.sha256("\n".join(sorted({spec.digest for spec in cascade.models})).encode()).hexdigest()
-    return cache_folder() / f"python-docs-{corpus_digest(documents)[:16]}-{models[:16]}.npz"
+    return cache_folder() / f"python-docs-{corpus_digest(documents)[:16]}-{models[:16]}.store"
 
 
 def load_or_encode(
@@ -46,16 +46,16 @@ def load_or_encode(
 ) -> Vectors:
     """The store of ``documents`` from the cache, or computed and put there.
 
-    A damaged file, or one of other texts or models, is computed again; a cache that cannot be written costs only the
+    A damaged store, or one of other texts or models, is computed again; a cache that cannot be written costs only the
     next start. Both are said in ``note``. ``progress`` is called with documents (done, in all) while encoding.
     """
     if not use_cache:
         return Vectors(cascade.encode(documents, progress), True, None, "the cache is not used")
-    path = cache_file(cascade, documents)
+    path = cache_store(cascade, documents)
     note = ""
     if path.exists():
         try:
-            store = Store.load(path)
+            store = Store.open(path)
             _check(store, cascade, documents)
         except StoreError as error:
             note = f"the cached vectors cannot be used and are computed again: {error}"
@@ -71,7 +71,7 @@ def load_or_encode(
 
 
 def _check(store: Store, cascade: Cascade, documents: Sequence[Document]) -> None:
-    """The file's name promises what it holds; someone may have put another file there."""
+    """The folder's name promises what it holds; someone may have put another store there."""
     if store.ids != tuple(document.id for document in documents):
         raise StoreError("it holds other documents")
     if not np.array_equal(store.checksums, checksums([document.text for document in documents])):

@@ -37,7 +37,7 @@ def measure_cold_start(cascade_file: Path | None, request: Request, store: Store
         file = Path(folder, "request.json")
         path = None
         if store is not None:
-            path = str(Path(folder, "store.npz"))
+            path = str(Path(folder, "store"))
             store.save(path)
         job: dict[str, Any] = {
             "cascade": None if cascade_file is None else str(cascade_file),
@@ -88,7 +88,7 @@ def answer_job(file: str, import_ms: float) -> None:
     started = time.perf_counter()
     cascade = Cascade.default() if job["cascade"] is None else Cascade.load(job["cascade"])
     loaded = time.perf_counter()
-    store = None if job["store"] is None else Store.load(job["store"])
+    store = None if job["store"] is None else Store.open(job["store"])
     stored = time.perf_counter()
     times = []
     for _ in range(2):

@@ -80,8 +80,7 @@ class BiEncoder:
         scores: Float32 = np.empty(len(alive), np.float32)
         known, missing = self._split(request, alive)
         if known.size and request.store is not None and request.store_rows is not None:
-            matrix = request.store.vectors[self.part.spec.digest]
-            scores[known] = dot_rows(vector[0], matrix, request.store_rows[alive[known]])
+            scores[known] = request.store.dot(self.part.spec.digest, vector[0], request.store_rows[alive[known]])
         if missing.size:
             found = self._score_texts(request, vector[0], alive, missing, scores, counts)
             known = np.sort(np.concatenate([known, found]))
@@ -91,11 +90,11 @@ class BiEncoder:
         """Positions with a stored vector, and without."""
         everything = np.arange(len(alive))
         store = request.store
-        if store is None or request.store_rows is None or self.part.spec.digest not in store.vectors:
+        if store is None or request.store_rows is None or self.part.spec.digest not in store.schema.vectors:
             if store is not None and not request.candidates.texts:
                 raise StoreError(
                     f"store: no vectors of model {self.part.spec.name!r} ({self.part.spec.digest[:12]}); it has "
-                    f"{sorted(store.models.values())}; encode the documents again with this cascade"
+                    f"{sorted(store.models.values())}; {store.remedy}"
                 )
             return everything[:0], everything
         stored = request.store_rows[alive] >= 0

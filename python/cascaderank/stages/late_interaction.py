@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.errors import ModelError, StoreError
-from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim, normalize_rows, plan
+from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim_rows, normalize_rows, plan
 from cascaderank.request import Request
 from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
@@ -116,19 +116,7 @@ class LateInteraction:
         return TokenVectors(vectors, cu_seqlens), positions
 
     def _maxsim(self, query: Float32, documents: TokenVectors, rows: Int64) -> Float32:
-        scores: Float32 = np.empty(len(rows), np.float32)
-        everything = np.ones(len(query), np.int64)
-        maxsim(
-            query,
-            everything,
-            documents.vectors,
-            _NONE,
-            documents.cu_seqlens,
-            rows,
-            self.part.spec.output.length_normalize,
-            scores,
-        )
-        return scores
+        return maxsim_rows(query, documents.vectors, documents.cu_seqlens, rows, self.part.spec.output.length_normalize)
 
     def score(self, request: Request, alive: Int64, counts: Counts) -> Scored:
         part, store = self.part, request.store
@@ -137,14 +125,13 @@ class LateInteraction:
             return Scored(_NONE, np.empty(0, np.float32), 1)
         scores: Float32 = np.empty(len(alive), np.float32)
         known, missing = _NONE, np.arange(len(alive))
-        if store is not None and request.store_rows is not None and part.spec.digest in store.token_vectors:
+        if store is not None and request.store_rows is not None and part.spec.digest in store.schema.token_vectors:
             rows = request.store_rows[alive]
             known, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
-            scores[known] = self._maxsim(query, store.token_vectors[part.spec.digest], rows[known])
+            scores[known] = store.maxsim(part.spec.digest, query, rows[known], part.spec.output.length_normalize)
         elif store is not None and not request.candidates.texts:
             raise StoreError(
-                f"store: no token vectors of model {part.spec.name!r} ({part.spec.digest[:12]}); encode the documents "
-                "again with this cascade"
+                f"store: no token vectors of model {part.spec.name!r} ({part.spec.digest[:12]}); {store.remedy}"
             )
         if missing.size:
             begun = clock()
