@@ -73,10 +73,13 @@ def load_module(source: Source, decision: Decision) -> Any:
             "save_pretrained wrote, with its model.safetensors"
         ) from error
     if mismatched := sorted(loading["mismatched_keys"]):
-        key, stored, expected = mismatched[0]
+        key = (
+            mismatched[0] if isinstance(mismatched[0], str) else mismatched[0][0]
+        )  # before transformers 4.50: shapes too
         raise ModelError(
-            f"{source.name}: its weights hold {key} {list(stored)}, its config.json makes it {list(expected)} "
-            f"({len(mismatched)} such in all); a config.json of another model, or another number of labels"
+            f"{source.name}: its config.json makes {key} {list(model.state_dict()[key].shape)}, its weights hold "
+            f"another shape ({len(mismatched)} such in all); correct the number of labels (id2label), or give the "
+            "folder of a finished model"
         )
     # A missing pooler is harmless to an encoder, whose hidden states are read; any other random weight is not.
     missing = [name for name in loading["missing_keys"] if whole or not name.startswith("pooler.")]
