@@ -50,7 +50,7 @@ def made(
         for kind, values in modules:
             (folder / kind).mkdir()
             (folder / kind / "config.json").write_text(json.dumps(values), encoding="utf-8")
-            entries.append({"type": f"any.package.{kind}", "path": kind})
+            entries.append({"type": f"sentence_transformers.models.{kind}", "path": kind})
         (folder / "modules.json").write_text(json.dumps(entries), encoding="utf-8")
     return decide(open_source(folder), options or Options(), limit)
 
@@ -143,7 +143,7 @@ def test_a_score_that_does_not_fit_the_columns_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        ({**BERT, "model_type": "t5"}, Options(), "model_type 't5'; supported are bert"),
+        ({**BERT, "model_type": "longformer"}, Options(), "model_type 'longformer'; supported are bert"),
         (ENCODER, Options(), "--kind"),
         (ENCODER, Options(kind="bi_encoder"), "--pooling"),
         (ENCODER, Options(kind="cross_encoder"), "no classification head"),
@@ -163,7 +163,8 @@ def test_what_cannot_be_decided_names_the_option(
 @pytest.mark.parametrize(
     ("modules", "message"),
     [
-        ([("Pooling", {"pooling_mode": "max"})], "pooling 'max' is not supported"),
+        ([("Pooling", {"pooling_mode": "attention"})], "pooling 'attention' is not supported"),
+        ([("Pooling", {"pooling_mode": ["cls", "max"]})], "pooling .*'max'.* is not supported"),
         (
             [("Pooling", {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True})],
             "pooling .*is not supported",

@@ -1,87 +1,134 @@
-"""Each family, from a folder as transformers writes it to scores that equal torch's, alone and in micro-batches."""
+"""Each family of cross-encoders, from a folder as transformers writes it to scores that equal torch's.
+
+Over 200 pairs each, from an empty document to far past the window, alone and in mixed micro-batches.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from cascaderank.export import export_model
+from cascaderank.export import ExportReport, export_model
 from cascaderank.export.engine import Engine
+from cascaderank.export.families import FAMILIES
 from cascaderank.model import load_spec
-from export import tiny_hf
+from export import oracle, tiny_hf
+from export.lists import APART, apart, lists, order
 
-PAIRS = [
-    ("how do I sort a dictionary", "sort the items of the dictionary by value"),
-    ("how do I sort a dictionary", ""),
-    ("how do I sort a dictionary", "water " * 700),
-    ("how do I sort a dictionary", "[SEP] </s> <mask> are text"),
-    ("water", "東京は日本の首都であり"),
-    ("water", "x"),
-]
-# transformers' own pair encoding of a special token written in a text is the token; the engine's is its characters.
-SPLIT = {"split_special_tokens": True, "return_tensors": "pt"}
+ONE = ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"]
+TWO = ["<s>", "$query", "</s>", "</s>", "$document", "</s>"]
 
-FAMILIES: dict[str, tuple[Callable[[], tuple[Any, Any]], int, list[str], list[int]]] = {
-    "bert": (tiny_hf.bert, 64, ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"], [0, 0, 0, 1, 1]),
-    "xlm-roberta": (tiny_hf.xlm_roberta, 512, ["<s>", "$query", "</s>", "</s>", "$document", "</s>"], []),
-    "roberta": (tiny_hf.roberta, 64, ["<s>", "$query", "</s>", "</s>", "$document", "</s>"], []),
-    "camembert": (tiny_hf.camembert, 64, ["<s>", "$query", "</s>", "</s>", "$document", "</s>"], []),
-    "mpnet": (tiny_hf.mpnet, 64, ["<s>", "$query", "</s>", "</s>", "$document", "</s>"], []),
-    "electra": (tiny_hf.electra, 64, ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"], [0, 0, 0, 1, 1]),
-    "distilbert": (tiny_hf.distil_bert, 64, ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"], []),
-    "deberta-v2": (tiny_hf.deberta, 64, ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"], []),
-    "modernbert": (tiny_hf.modern_bert, 96, ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"], []),
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a family's folder must come out as."""
+
+    make: Callable[[], tuple[Any, Any]]
+    window: int
+    pair: list[str]
+    segments: tuple[int, ...] = ()
+    of_modules: bool = False
+
+
+CASES = {
+    "bert": Case(tiny_hf.bert, 64, ONE, (0, 0, 0, 1, 1)),
+    "electra": Case(tiny_hf.electra, 64, ONE, (0, 0, 0, 1, 1)),
+    "distilbert": Case(tiny_hf.distil_bert, 64, ONE),
+    "albert": Case(tiny_hf.albert, 64, ONE, (0, 0, 0, 1, 1)),
+    "roberta": Case(tiny_hf.roberta, 64, TWO),
+    "xlm-roberta": Case(tiny_hf.xlm_roberta, 512, TWO),  # of 514 rows
+    "camembert": Case(tiny_hf.camembert, 64, TWO),
+    "mpnet": Case(tiny_hf.mpnet, 64, TWO),
+    "deberta-v2": Case(tiny_hf.deberta, 64, ONE),
+    "modernbert": Case(tiny_hf.modern_bert, 96, ONE),
+    "modernbert, mean": Case(partial(tiny_hf.modern_bert, classifier_pooling="mean"), 96, ONE),
+    "modernbert of modules": Case(tiny_hf.modern_bert, 96, ONE, of_modules=True),
 }
 
 
-def torch_logits(model: Any, tokenizer: Any, max_length: int) -> np.ndarray:
-    rows = []
-    for query, document in PAIRS:
-        encoded = tokenizer([query], [document], truncation="only_second", max_length=max_length, **SPLIT)
-        with torch.no_grad():
-            rows.append(model(**encoded).logits[0].numpy())
-    return np.stack(rows)
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An exported family and what torch says of its lists."""
+
+    case: Case
+    folder: Path
+    report: ExportReport
+    lists: list[tuple[str, list[str]]]
+    expected: list[np.ndarray]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_cross_encoder_scores_as_torch_does(family: str, tmp_path: Path) -> None:
-    make, max_length, template, segments = FAMILIES[family]
-    config, tokenizer = make()
-    model = tiny_hf.save_cross_encoder(tmp_path / "source", config, tokenizer)
+@pytest.fixture(scope="module", params=CASES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    case = CASES[request.param]
+    root = tmp_path_factory.mktemp("family")
+    config, tokenizer = case.make()
+    if case.of_modules:
+        model, head = tiny_hf.save_module_cross_encoder(root / "source", config, tokenizer)
+    else:
+        model, head = tiny_hf.save_cross_encoder(root / "source", config, tokenizer), None
+    report = export_model(root / "source", root / "out")
+    with Engine(root / "out") as engine:
+        texts = lists(engine.count_tokens, case.window, engine.query_limit())
+        lengths = {engine.count_tokens(document) for _, documents in texts for document in documents}
+        assert {0, 1} <= lengths
+        assert max(lengths) > 1.3 * case.window
+    expected = []
+    for query, documents in texts:
+        outputs = [oracle.pair_hidden(model, tokenizer, case.window, query, document) for document in documents]
+        logits = [output.logits[0] if head is None else head(output.last_hidden_state[0]) for output in outputs]
+        expected.append(np.array([float(logit) for logit in logits]))
+    return Made(case, root / "out", report, texts, expected)
 
-    report = export_model(tmp_path / "source", tmp_path / "out")
 
-    spec = load_spec(tmp_path / "out")
-    assert (spec.max_length, list(spec.input.pair), list(spec.input.segments)) == (max_length, template, segments)
+def test_the_manifest_is_the_familys(made: Made) -> None:
+    spec, case = load_spec(made.folder), made.case
+    assert (spec.kind, spec.max_length) == ("cross_encoder", case.window)
+    assert (list(spec.input.pair), spec.input.segments) == (case.pair, case.segments)
+    assert spec.output.score == ("none" if case.of_modules else "sigmoid")  # one label without a named activation
     assert spec.batch_invariant
-    assert spec.output.score == "sigmoid"  # one label without a named activation
-    assert report.parity.agreement.pairs >= 64
-    assert report.parity.agreement.max_abs_diff <= 1e-4
-    expected = torch_logits(model, tokenizer, max_length)[:, 0]
-    assert np.ptp(expected) > 0.05  # otherwise every template would agree
-    for rows in (1, 4):
-        with Engine(tmp_path / "out", max_rows=rows) as engine:
-            np.testing.assert_allclose(engine.logits(PAIRS), expected, atol=1e-4)
+    assert made.report.parity.agreement.max_abs_diff <= 1e-4
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64])
+def test_pairs_score_as_in_torch_and_lists_come_in_its_order(made: Made, rows: int) -> None:
+    compared = 0
+    with Engine(made.folder, max_rows=rows) as engine:
+        for (query, documents), expected in zip(made.lists, made.expected, strict=True):
+            found = engine.rank_logits(query, documents)
+            np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+            compared += len(found)
+            kept = apart(expected)  # 20 documents
+            assert order(found[kept]) == order(expected[kept])
+    assert compared >= 200
+    everything = np.concatenate(made.expected)
+    assert np.ptp(everything) > 1000 * APART  # otherwise every template would agree
+
+
+def test_every_family_that_reads_pairs_is_a_case() -> None:
+    readers = {name for family in FAMILIES if family.pair for name in family.model_types}
+    assert readers == {name for name in CASES if name in readers}
 
 
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_two_labels_are_one_logit_the_second_minus_the_first(family: str, tmp_path: Path) -> None:
-    make, max_length, _, _ = FAMILIES[family]
-    config, tokenizer = make()
+    case = CASES[family]
+    config, tokenizer = case.make()
     model = tiny_hf.save_cross_encoder(tmp_path / "source", config, tokenizer, labels=2)
 
     export_model(tmp_path / "source", tmp_path / "out")
 
     spec = load_spec(tmp_path / "out")
     assert (spec.output.columns, spec.output.score) == (2, "softmax[1]")
-    columns = torch_logits(model, tokenizer, max_length)
+    pairs = [("how do I sort a dictionary", "by value"), ("water", ""), ("water", "brown fox " * 90)]
+    columns = oracle.pair_logits(model, tokenizer, case.window, pairs)
     with Engine(tmp_path / "out") as engine:
-        np.testing.assert_allclose(engine.logits(PAIRS), columns[:, 1] - columns[:, 0], atol=1e-4)
+        np.testing.assert_allclose(engine.logits(pairs), columns[:, 1] - columns[:, 0], atol=1e-4)
 
 
 def test_bert_with_one_segment_has_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Folders of sentence-transformers and PyLate: pooling, prompts, windows and projections come from their files."""
+"""Folders of sentence-transformers: pooling, prompts, windows and projections come from their files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,9 @@ from cascaderank.export import compare_with_source, export_model
 from cascaderank.export.engine import Engine
 from cascaderank.model import load_spec
 from export import tiny_hf
+from export.tiny_hf import DENSE, NORMALIZE, POOLING, linear
 
-POOLING = "sentence_transformers.models.Pooling"
-DENSE = "sentence_transformers.models.Dense"
-NORMALIZE = ("sentence_transformers.models.Normalize", {}, {})
 TEXTS = ["sort a dictionary by value", "x", "water " * 90, "東京は日本の首都", "[SEP] is text"]
-
-
-def linear(inside: int, outside: int, bias: bool, seed: int = 1) -> dict[str, torch.Tensor]:
-    torch.manual_seed(seed)
-    weights = {"linear.weight": torch.randn(outside, inside) / inside**0.5}
-    return weights | ({"linear.bias": torch.randn(outside)} if bias else {})
 
 
 def vectors_in_batches(folder: Path, side: str) -> list[np.ndarray]:
@@ -65,19 +57,6 @@ def test_a_bert_bi_encoder_is_what_its_modules_say(tmp_path: Path) -> None:
             np.testing.assert_allclose(found, np.stack(expected), atol=1e-4)
 
 
-@pytest.mark.parametrize(("mode", "pooling"), [("cls", "cls"), ("mean", "mean"), ("lasttoken", "last_token")])
-def test_a_modernbert_bi_encoder_with_each_pooling(mode: str, pooling: str, tmp_path: Path) -> None:
-    config, tokenizer = tiny_hf.modern_bert()
-    tiny_hf.save_encoder(tmp_path / "source", config, tokenizer)
-    tiny_hf.add_modules(tmp_path / "source", (POOLING, {"pooling_mode": mode}, {}))
-
-    report = export_model(tmp_path / "source", tmp_path / "out")
-
-    spec = load_spec(tmp_path / "out")
-    assert (spec.output.pooling, spec.output.normalize) == (pooling, False)
-    assert report.parity.passed
-
-
 def test_a_projection_after_pooling_is_part_of_the_graph(tmp_path: Path) -> None:
     config, tokenizer = tiny_hf.bert()
     source = tmp_path / "source"
@@ -97,90 +76,6 @@ def test_a_projection_after_pooling_is_part_of_the_graph(tmp_path: Path) -> None
         value = torch.tanh(weights["linear.weight"] @ mean + weights["linear.bias"])
     for found in vectors_in_batches(tmp_path / "out", "document"):
         np.testing.assert_allclose(found[0], (value / value.norm()).numpy(), atol=1e-4)
-
-
-def test_a_cross_encoder_of_modules(tmp_path: Path) -> None:
-    """Pooling, Dense with GELU, LayerNorm, Dense to one column: the shape of the ettin rerankers."""
-    config, tokenizer = tiny_hf.modern_bert()
-    source = tmp_path / "source"
-    model = tiny_hf.save_encoder(source, config, tokenizer)
-    first, last = linear(32, 32, bias=False), linear(32, 1, bias=True, seed=2)
-    norm = {"norm.weight": torch.linspace(0.5, 1.5, 32), "norm.bias": torch.linspace(-0.2, 0.2, 32)}
-    gelu = {"in_features": 32, "out_features": 32, "bias": False}
-    score = {"in_features": 32, "out_features": 1, "bias": True}
-    tiny_hf.add_modules(
-        source,
-        (POOLING, {"pooling_mode": "cls"}, {}),
-        (DENSE, {**gelu, "activation_function": "torch.nn.modules.activation.GELU"}, first),
-        ("sentence_transformers.models.LayerNorm", {"dimension": 32}, norm),
-        (DENSE, {**score, "activation_function": "torch.nn.modules.linear.Identity"}, last),
-    )
-    tiny_hf.edit_json(
-        source / "config_sentence_transformers.json",
-        model_type="CrossEncoder",
-        activation_fn="torch.nn.modules.linear.Identity",
-    )
-
-    export_model(source, tmp_path / "out")
-
-    spec = load_spec(tmp_path / "out")
-    assert (spec.kind, spec.output.columns, spec.output.score) == ("cross_encoder", 1, "none")
-    with torch.no_grad():
-        hidden = model(**tokenizer("fox", "the lazy dog", return_tensors="pt")).last_hidden_state[0, 0]
-        hidden = torch.nn.functional.gelu(first["linear.weight"] @ hidden)
-        hidden = torch.nn.functional.layer_norm(hidden, (32,), norm["norm.weight"], norm["norm.bias"])
-        expected = float(last["linear.weight"] @ hidden + last["linear.bias"])
-    with Engine(tmp_path / "out") as engine:
-        assert engine.logits([("fox", "the lazy dog")])[0] == pytest.approx(expected, abs=1e-4)
-
-
-@pytest.mark.parametrize("attend", [False, True])
-def test_late_interaction_with_markers_expansion_and_a_skip_list(attend: bool, tmp_path: Path) -> None:
-    config, tokenizer = tiny_hf.bert(positions=96)
-    source = tmp_path / "source"
-    model = tiny_hf.save_encoder(source, config, tokenizer)
-    weights = linear(32, 8, bias=False)
-    shape = {"in_features": 32, "out_features": 8, "bias": False}
-    tiny_hf.add_modules(
-        source,
-        ("pylate.models.Dense.Dense", {**shape, "activation_function": "torch.nn.modules.linear.Identity"}, weights),
-    )
-    tiny_hf.edit_json(
-        source / "config_sentence_transformers.json",
-        query_prefix="[unused0]",
-        document_prefix="[unused1]",
-        query_length=24,
-        document_length=40,
-        attend_to_expansion_tokens=attend,
-        skiplist_words=["a", "t"],
-    )
-
-    report = export_model(source, tmp_path / "out")
-
-    spec = load_spec(tmp_path / "out")
-    assert (spec.kind, spec.max_length, spec.output.dimension) == ("late_interaction", 40, 8)
-    assert spec.input.query == ("[CLS]", "[unused0]", "$text", "[SEP]")
-    assert (spec.output.query_length, spec.output.attend_to_expansion) == (24, attend)
-    assert report.parity.agreement.max_abs_diff <= 1e-4
-
-    def project(ids: list[int], mask: list[int]) -> torch.Tensor:
-        with torch.no_grad():
-            hidden = model(torch.tensor([ids]), torch.tensor([mask])).last_hidden_state[0]
-            return torch.nn.functional.normalize(hidden @ weights["linear.weight"].T, dim=-1)
-
-    vocabulary = tokenizer.get_vocab()
-    query = tokenizer("water")["input_ids"]
-    query.insert(1, vocabulary["[unused0]"])
-    expanded = query + [vocabulary["[MASK]"]] * (24 - len(query))
-    query_vectors = project(expanded, [1] * len(query) + [int(attend)] * (24 - len(query)))
-    document = tokenizer("a quick fox")["input_ids"]
-    document.insert(1, vocabulary["[unused1]"])
-    document_vectors = project(document, [1] * len(document))
-    kept = [place for place, token in enumerate(document) if token not in (vocabulary["a"], vocabulary["t"])]
-    assert len(kept) < len(document)
-    expected = float((query_vectors @ document_vectors[kept].T).max(1).values.sum())
-    with Engine(tmp_path / "out") as engine:
-        assert engine.logits([("water", "a quick fox")])[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_encoder_without_modules_needs_kind_and_pooling(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from cascaderank.export import write_manifest
 from cascaderank.export.extras import quiet
@@ -28,6 +28,11 @@ CORPUS = [
     "Die Straßenbahn fährt über die Größenbrücke",
 ] * 3
 
+UNK = "[UNK]"
+POOLING = "sentence_transformers.models.Pooling"
+DENSE = "sentence_transformers.models.Dense"
+NORMALIZE = ("sentence_transformers.models.Normalize", {}, {})
+IDENTITY = "torch.nn.modules.linear.Identity"
 SHAPE: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -102,6 +107,52 @@ def unigram(limit: int) -> Any:
     return transformers.XLMRobertaTokenizerFast(tokenizer_object=inner, model_max_length=limit)
 
 
+def qwen(limit: int) -> Any:
+    """Qwen's: byte-level BPE over its own pre-tokenisation; <|endoftext|> ends a text and pads it on the left."""
+    inner = Tokenizer(models.BPE())
+    inner.normalizer = normalizers.NFC()
+    words = Regex(r"\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+")
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(words, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    inner.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+    )
+    inner.post_processor = processors.TemplateProcessing(
+        single="$A <|endoftext|>", pair="$A $B <|endoftext|>", special_tokens=[("<|endoftext|>", 0)]
+    )
+    inner.decoder = decoders.ByteLevel()
+    return transformers.Qwen2TokenizerFast(
+        tokenizer_object=inner,
+        model_max_length=limit,
+        padding_side="left",
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+    )
+
+
+def llama(limit: int, **settings: Any) -> Any:
+    """Mistral's: BPE that falls back to bytes, over SentencePiece's word boundary; <s> and </s> around a text."""
+    inner = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    special = ["<unk>", "<s>", "</s>"]
+    inner.train_from_iterator(CORPUS[:4], trainers.BpeTrainer(vocab_size=300, special_tokens=special))
+    state = json.loads(inner.to_str())["model"]
+    bytes_ = [f"<0x{value:02X}>" for value in range(256)]
+    vocabulary = state["vocab"] | {token: len(state["vocab"]) + place for place, token in enumerate(bytes_)}
+    merges = [tuple(merge) for merge in state["merges"]]
+    inner.model = models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+    inner.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return transformers.LlamaTokenizerFast(
+        tokenizer_object=inner, model_max_length=limit, legacy=False, **({"add_eos_token": True} | settings)
+    )
+
+
 def bert(positions: int = 64, **settings: Any) -> tuple[Any, Any]:
     tokenizer = word_piece(positions)
     config = transformers.BertConfig(vocab_size=len(tokenizer), max_position_embeddings=positions, **(SHAPE | settings))
@@ -144,17 +195,22 @@ def mpnet(rows: int = 66) -> tuple[Any, Any]:
     return config, tokenizer
 
 
-def deberta(positions: int = 64) -> tuple[Any, Any]:
-    """DeBERTa-v3's: Unigram with BERT's special tokens; relative positions, no segments."""
+def unigram_of_bert(special: list[str]) -> Tokenizer:
+    """Unigram words with BERT's special tokens around a text."""
     inner = Tokenizer(models.Unigram())
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
-    inner.train_from_iterator(
-        CORPUS, trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="[UNK]")
-    )
+    inner.train_from_iterator(CORPUS, trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token=UNK))
     inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, special.index(token)) for token in ("[CLS]", "[SEP]")],
     )
+    return inner
+
+
+def deberta(positions: int = 64) -> tuple[Any, Any]:
+    """DeBERTa-v3's: relative positions, no segments."""
+    inner = unigram_of_bert(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
     tokenizer = transformers.DebertaV2TokenizerFast(tokenizer_object=inner, model_max_length=positions)
     config = transformers.DebertaV2Config(
         vocab_size=len(tokenizer),
@@ -167,6 +223,32 @@ def deberta(positions: int = 64) -> tuple[Any, Any]:
         pos_att_type=["p2c", "c2p"],
         share_att_key=True,
         norm_rel_ebd="layer_norm",
+        **SHAPE,
+    )
+    return config, tokenizer
+
+
+def albert(positions: int = 64) -> tuple[Any, Any]:
+    """ALBERT's: one layer's weights in all layers, narrow embeddings, segments 0/1."""
+    inner = unigram_of_bert(["<pad>", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    tokenizer = transformers.AlbertTokenizerFast(
+        tokenizer_object=inner, model_max_length=positions, unk_token=UNK, keep_accents=True
+    )
+    config = transformers.AlbertConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=positions, embedding_size=16, **SHAPE
+    )
+    return config, tokenizer
+
+
+def decoder(kind: str, tokenizer: Any, positions: int = 96) -> tuple[Any, Any]:
+    """A causal model with grouped keys and values: ``kind`` is "Qwen2", "Qwen3" or "Mistral"."""
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=positions,
+        num_key_value_heads=2,
+        head_dim=8,
+        architectures=[f"{kind}Model"],
+        **({"sliding_window": 16} if kind == "Mistral" else {}),
         **SHAPE,
     )
     return config, tokenizer
@@ -246,6 +328,40 @@ def add_modules(folder: Path, *modules: tuple[str, dict[str, Any], dict[str, tor
             save_file(weights, folder / name / "model.safetensors")
         entries.append({"idx": number, "name": str(number), "path": name, "type": kind})
     (folder / "modules.json").write_text(json.dumps(entries), encoding="utf-8")
+
+
+def linear(inside: int, outside: int, bias: bool, seed: int = 1) -> dict[str, torch.Tensor]:
+    """Weights of a Dense module."""
+    torch.manual_seed(seed)
+    weights = {"linear.weight": torch.randn(outside, inside) / inside**0.5}
+    return weights | ({"linear.bias": torch.randn(outside)} if bias else {})
+
+
+def save_module_cross_encoder(folder: Path, config: Any, tokenizer: Any) -> tuple[Any, Any]:
+    """Pooling of the first token, Dense with GELU, LayerNorm, Dense to one column: the shape of the ettin rerankers.
+
+    Returns the transformer and its head in torch: hidden states float32 ``[tokens, 32]`` -> logit ``[1]``.
+    """
+    model = save_encoder(folder, config, tokenizer)
+    first, last = linear(32, 32, bias=False), linear(32, 1, bias=True, seed=2)
+    norm = {"norm.weight": torch.linspace(0.5, 1.5, 32), "norm.bias": torch.linspace(-0.2, 0.2, 32)}
+    gelu = {"in_features": 32, "out_features": 32, "bias": False}
+    score = {"in_features": 32, "out_features": 1, "bias": True}
+    add_modules(
+        folder,
+        (POOLING, {"pooling_mode": "cls"}, {}),
+        (DENSE, {**gelu, "activation_function": "torch.nn.modules.activation.GELU"}, first),
+        ("sentence_transformers.models.LayerNorm", {"dimension": 32}, norm),
+        (DENSE, {**score, "activation_function": IDENTITY}, last),
+    )
+    edit_json(folder / "config_sentence_transformers.json", model_type="CrossEncoder", activation_fn=IDENTITY)
+
+    def head(hidden: torch.Tensor) -> torch.Tensor:
+        value = torch.nn.functional.gelu(first["linear.weight"] @ hidden[0])
+        value = torch.nn.functional.layer_norm(value, (32,), norm["norm.weight"], norm["norm.bias"])
+        return last["linear.weight"] @ value + last["linear.bias"]
+
+    return model, head
 
 
 def edit_json(path: Path, **changes: Any) -> None:

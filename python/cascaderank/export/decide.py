@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cascaderank.errors import ModelError
+from cascaderank.export.chain import check_modules
 from cascaderank.export.decoders import DecoderTemplate, decide_decoder
 from cascaderank.export.families import Family, family_of, usable_positions
 from cascaderank.export.hints import activation, kind_of_files, labels, pooling_of, prefix
@@ -54,6 +55,11 @@ class Decision:
     skip_tokens: tuple[str, ...]
     template: DecoderTemplate | None = None
 
+    @property
+    def composed(self) -> bool:
+        """Whether the graph holds more than the transformer."""
+        return bool(self.head) or self.graph_pooling != "none"
+
 
 def decide(source: Source, options: Options, tokenizer_limit: int | None) -> Decision:
     """``tokenizer_limit`` is the tokenizer's own model_max_length, None where it names none.
@@ -67,7 +73,7 @@ def decide(source: Source, options: Options, tokenizer_limit: int | None) -> Dec
     if options.template is not None:
         raise ModelError(f"{where}: template {options.template!r} was given, but only decoders take one")
     family = family_of(source.config, where)
-    head = tuple(module for module in source.modules[1:] if module.kind not in ("Pooling", "Normalize", "Dropout"))
+    head = check_modules(source, family, kind)
     base = Decision(
         kind=kind,
         family=family,
@@ -86,8 +92,6 @@ def decide(source: Source, options: Options, tokenizer_limit: int | None) -> Dec
         attend_to_expansion=False,
         skip_tokens=(),
     )
-    if unknown := [module.kind for module in head if module.kind not in ("Dense", "LayerNorm")]:
-        raise ModelError(f"{where}: modules.json has {unknown[0]!r}, which cannot be exported; Dense and LayerNorm can")
     if kind == "cross_encoder":
         return _cross_encoder(source, options, base)
     if kind == "bi_encoder":
@@ -128,6 +132,11 @@ def _max_length(source: Source, options: Options, family: Family, tokenizer_limi
 
 
 def _cross_encoder(source: Source, options: Options, base: Decision) -> Decision:
+    if not base.family.pair:
+        raise ModelError(
+            f"{source.name}: a {source.config.get('model_type')} model reads query and document through a prompt, "
+            "which its files do not hold; as a reranker it is of kind decoder (--kind decoder)"
+        )
     columns, graph_pooling = labels(source.config), "none"
     dense = [module for module in base.head if module.kind == "Dense"]
     if dense:  # a cross-encoder put together from modules
@@ -147,7 +156,7 @@ def _bi_encoder(source: Source, options: Options, base: Decision) -> Decision:
     pooling = pooling_of(source) if named else options.pooling
     if pooling is None:
         raise ModelError(f"{source.name}: nothing says how tokens are pooled; choose pooling (--pooling mean or cls)")
-    if pooling not in POOLINGS or pooling == "none":
+    if not named and (pooling not in POOLINGS or pooling == "none"):
         raise ModelError(f"{source.name}: pooling {pooling!r}; expected mean, cls or last_token")
     if options.pooling not in (None, pooling):
         raise ModelError(f"{source.name}: pooling {options.pooling!r} was asked for, its modules say {pooling!r}")
@@ -158,7 +167,8 @@ def _bi_encoder(source: Source, options: Options, base: Decision) -> Decision:
     own = any(module.kind == "Normalize" for module in source.modules)
     # Without modules.json nothing says it; cosine is what nearly all of these models are compared by.
     normalize = options.normalize if options.normalize is not None else own or not source.modules
-    inside = bool(base.head)
+    # The engine pools by these; other modes, and what has a head behind it, are pooled in the graph.
+    inside = bool(base.head) or pooling not in POOLINGS
     return replace(
         base,
         pooling="none" if inside else pooling,

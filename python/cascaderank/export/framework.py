@@ -24,16 +24,24 @@ from cascaderank.manifest import Wording
 Float32 = NDArray[np.float32]
 
 
+_NO_TOKENIZER = (
+    "has no tokenizer.json, nor files transformers can make one from here. Where the packages of its slow tokenizer "
+    "are installed, AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes it."
+)
+
+
 def load_tokenizer(source: Source) -> Any:
     """The fast tokenizer of transformers; raises ``ModelError`` where there is only a slow one."""
     transformers = require("transformers")
     try:
         with quiet():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.weights), use_fast=True)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                str(source.weights), use_fast=True, trust_remote_code=False
+            )
     except Exception as error:
-        raise ModelError(f"{source.name}: transformers cannot load its tokenizer: {first_line(error)}") from error
+        raise ModelError(f"{source.name}: {_NO_TOKENIZER} transformers says: {first_line(error)}") from error
     if not tokenizer.is_fast:
-        raise ModelError(f"{source.name}: has no fast tokenizer, so no tokenizer.json; convert it with transformers")
+        raise ModelError(f"{source.name}: {_NO_TOKENIZER} Its own is the slow {type(tokenizer).__name__}")
     rows = source.config.get("vocab_size")
     if not isinstance(rows, int) or len(tokenizer) > rows:
         raise ModelError(f"{source.name}: {len(tokenizer)} tokens in its tokenizer, {rows} embeddings in its config")
@@ -53,14 +61,30 @@ def load_module(source: Source, decision: Decision) -> Any:
     transformers = require("transformers")
     whole = decision.kind == "cross_encoder" and not decision.head
     loader = transformers.AutoModelForSequenceClassification if whole else transformers.AutoModel
-    settings: dict[str, Any] = {"attn_implementation": "eager"}  # the form ONNX Runtime can fuse
-    if source.config.get("model_type") == "modernbert":
-        settings["reference_compile"] = False
     try:
         with quiet():
-            model, loading = loader.from_pretrained(str(source.weights), output_loading_info=True, **settings)
+            model, loading = loader.from_pretrained(
+                str(source.weights),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below
+                trust_remote_code=False,
+                attn_implementation="eager",  # the form ONNX Runtime can fuse
+                **decision.family.loading,
+            )
     except Exception as error:
-        raise ModelError(f"{source.name}: transformers cannot load it: {first_line(error)}") from error
+        raise ModelError(
+            f"{source.name}: transformers cannot load it: {first_line(error)}; give the whole folder that "
+            "save_pretrained wrote, with its model.safetensors"
+        ) from error
+    if mismatched := sorted(loading["mismatched_keys"]):
+        key = (
+            mismatched[0] if isinstance(mismatched[0], str) else mismatched[0][0]
+        )  # before transformers 4.50: shapes too
+        raise ModelError(
+            f"{source.name}: its config.json makes {key} {list(model.state_dict()[key].shape)}, its weights hold "
+            f"another shape ({len(mismatched)} such in all); correct the number of labels (id2label), or give the "
+            "folder of a finished model"
+        )
     # A missing pooler is harmless to an encoder, whose hidden states are read; any other random weight is not.
     missing = [name for name in loading["missing_keys"] if whole or not name.startswith("pooler.")]
     if missing:
@@ -68,7 +92,7 @@ def load_module(source: Source, decision: Decision) -> Any:
             f"{source.name}: its weights lack {', '.join(sorted(missing)[:3])} ({len(missing)} in all), which would be "
             "random; give the folder of a finished model"
         )
-    if decision.head:
+    if decision.composed:
         model = composite(model, [head_layer(source, module) for module in decision.head], decision.graph_pooling)
     return model.float().eval()
 
@@ -152,7 +176,8 @@ class Reference:
         ids = self._encode([text], max_length=limit - bool(marker))["input_ids"][0].tolist()
         if marker:
             ids.insert(1, tokenizer.convert_tokens_to_ids(marker))
-        skipped = set() if query else {tokenizer.convert_tokens_to_ids(word) for word in decision.skip_tokens}
+        vocabulary = tokenizer.get_vocab()
+        skipped = set() if query else {vocabulary[word] for word in decision.skip_tokens if word in vocabulary}
         kept = [place for place, token in enumerate(ids) if token not in skipped]
         mask = [1] * len(ids)
         if query and decision.query_length:

@@ -13,7 +13,7 @@ from cascaderank.export.decide import Decision
 from cascaderank.export.decoders import export_decoder
 from cascaderank.export.decoders.form import answer_ids
 from cascaderank.export.decoders.module import score_row
-from cascaderank.export.extras import first_line, quiet, require
+from cascaderank.export.extras import first_line, out_of_space, quiet, require
 from cascaderank.export.heads import composite
 
 OPSET = 18
@@ -40,12 +40,13 @@ def export_graph(
     A plain transformer goes through optimum, which knows each family's inputs. A model with a head of modules is
     traced by torch, which is also what optimum does inside.
     """
-    with tempfile.TemporaryDirectory() as scratch, quiet():  # tracer warnings too; the parity gate judges the graph
+    # Beside the graph, so that room is needed in one place; tracer warnings are silenced, the gate judges the graph.
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, quiet():
         folder = Path(scratch)
         if decision.template is not None:
             answers = answer_ids(decision.template, tokenizer, decision.family.name)
             export_decoder(model, score_row(model, answers), folder / "model.onnx")
-        elif decision.head:
+        elif decision.composed:
             _trace(model, tokenizer, folder / "model.onnx", _output_name(decision))
         else:
             _transformer(decision, model, tokenizer, folder)
@@ -75,7 +76,9 @@ def _transformer(decision: Decision, model: Any, tokenizer: Any, folder: Path) -
         exporter.onnx_export_from_model(
             model, folder, task=task, opset=OPSET, do_validation=False, no_post_process=True
         )
-    except Exception as first:  # noqa: BLE001  any failure of optimum's is worth a second way
+    except Exception as first:
+        if out_of_space(first):
+            raise
         try:
             _trace(composite(model), tokenizer, folder / "model.onnx", _output_name(decision))
         except Exception as error:
@@ -104,7 +107,10 @@ def _trace(model: Any, tokenizer: Any, path: Path, output: str) -> None:
 def store_graph(source: Path, target: Path, external_over: int) -> None:
     """Move the graph, its weights inside it or, when large, all in one file ``model.onnx_data`` beside it."""
     onnx = require("onnx")
-    beside = [path for path in source.parent.iterdir() if path != source and path.suffix in (".onnx_data", ".data")]
+    tensors = onnx.load(str(source), load_external_data=False).graph.initializer
+    # Exporters choose names of their own for weights past 2 GiB, torch one file for each tensor.
+    named = {item.value for tensor in tensors for item in tensor.external_data if item.key == "location"}
+    beside = [source.parent / name for name in sorted(named)]
     size = source.stat().st_size + sum(path.stat().st_size for path in beside)
     if size <= external_over and not beside:
         shutil.move(source, target)

@@ -11,14 +11,22 @@ from cascaderank.export.source import Module, Source
 
 
 def pool(torch: Any, hidden: Any, mask: Any, pooling: str) -> Any:
-    """hidden float32 ``[batch, length, size]``, mask ``[batch, length]`` -> ``[batch, size]``; padding is right."""
+    """hidden float32 ``[batch, length, size]``, mask ``[batch, length]`` -> ``[batch, size]``; padding is right.
+
+    The modes are those of sentence-transformers' Pooling: "weighted_mean" weighs a token by its place, counted from 1.
+    """
     if pooling == "cls":
         return hidden[:, 0]
+    if pooling == "max":
+        return hidden.masked_fill(mask.unsqueeze(-1) == 0, -1e9).amax(1)
     if pooling == "last_token":
         last = mask.sum(1) - 1
         return hidden.gather(1, last.view(-1, 1, 1).expand(-1, 1, hidden.shape[-1])).squeeze(1)
     weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+    if pooling == "weighted_mean":
+        weights = weights * weights.cumsum(1)
+    total = weights.sum(1).clamp(min=1e-9)
+    return (hidden * weights).sum(1) / (total.sqrt() if pooling == "mean_sqrt_len" else total)
 
 
 def head_layer(source: Source, module: Module) -> Any:
@@ -26,6 +34,8 @@ def head_layer(source: Source, module: Module) -> Any:
     torch = require("torch")
     config = module.config
     weights = _load_weights(module)
+    if module.shared:  # ColBERT's artifact: only the projection of everything that lies there
+        weights = {name: value for name, value in weights.items() if name.startswith("linear.")}
     try:
         if module.kind == "LayerNorm":
             layer = torch.nn.LayerNorm(int(config["dimension"]))
@@ -38,7 +48,11 @@ def head_layer(source: Source, module: Module) -> Any:
         # sentence-transformers' default where the file says nothing.
         activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
     except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{module.folder}: does not fit its config.json: {first_line(error)}") from error
+        shapes = {name: list(value.shape) for name, value in weights.items()}
+        raise ModelError(
+            f"{module.folder}: its weights {shapes} do not fit its config.json {dict(config)}: {first_line(error)}; "
+            "give the folder of a finished model"
+        ) from error
     name = activation.rpartition(".")[2]
     if not activation.startswith("torch.nn.modules.") or not hasattr(torch.nn, name):
         raise ModelError(f"{module.folder}: activation_function {activation!r} is not one of torch.nn")
@@ -51,7 +65,7 @@ def _load_weights(module: Module) -> dict[str, Any]:
         return dict(require("safetensors.torch").load_file(safe))
     if pickled.is_file():
         return dict(require("torch").load(pickled, map_location="cpu", weights_only=True))
-    raise ModelError(f"{module.folder}: neither model.safetensors nor pytorch_model.bin")
+    raise ModelError(f"{module.folder}: neither model.safetensors nor pytorch_model.bin; copy the whole model folder")
 
 
 def composite(model: Any, layers: Sequence[Any] = (), pooling: str = "none") -> Any:

@@ -9,7 +9,14 @@ from cascaderank.errors import ModelError
 from cascaderank.export.decoders.decide import MODEL_TYPES as DECODERS
 from cascaderank.export.source import Source
 
-_POOLING_MODES = {"cls": "cls", "mean": "mean", "lasttoken": "last_token"}
+_POOLING_MODES = {
+    "cls": "cls",
+    "mean": "mean",
+    "lasttoken": "last_token",
+    "max": "max",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean": "weighted_mean",
+}
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
@@ -20,7 +27,7 @@ _LEGACY_POOLING = {
 }
 _ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
 _DECODER_HEADS = ("ForCausalLM", "ForSequenceClassification")
-_PROMPTS = {"query": ("query",), "document": ("document", "passage")}
+_PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
 def kind_of_files(source: Source) -> str | None:
@@ -37,12 +44,27 @@ def kind_of_files(source: Source) -> str | None:
 
 
 def prefix(source: Source, option: str | None, side: str) -> str:
-    """The text sentence-transformers would put before a query or a document, unless the caller says otherwise."""
+    """The text sentence-transformers would put before a query or a document, unless the caller says otherwise.
+
+    Raises ``ModelError`` for prompts of which none is named for either side: which one ranks is the caller's to say.
+    """
     if option is not None:
         return option
-    prompts: Mapping[str, Any] = source.settings.get("prompts") or {}
+    prompts = {name: text for name, text in (source.settings.get("prompts") or {}).items() if text}
     names = (*_PROMPTS[side], source.settings.get("default_prompt_name"))
-    return next((prompts[name] for name in names if isinstance(name, str) and prompts.get(name)), "")
+    found = next((str(prompts[name]) for name in names if name in prompts), "")
+    known = {*_PROMPTS["query"], *_PROMPTS["document"], source.settings.get("default_prompt_name")}
+    if prompts and not known.intersection(prompts):
+        raise ModelError(
+            f"{source.name}: has prompts for {', '.join(sorted(prompts))} but names none for queries or documents; say "
+            f'what goes before a {side} with {side}_prefix (--{side}-prefix TEXT, or "" for nothing)'
+        )
+    return found
+
+
+def names_prompts(source: Source) -> bool:
+    """Whether its files say anything of texts before queries and documents."""
+    return any((source.settings.get("prompts") or {}).values())
 
 
 def labels(config: Mapping[str, Any]) -> int:
@@ -72,7 +94,10 @@ def activation(source: Source) -> str:
 
 
 def pooling_of(source: Source) -> str:
-    """The manifest's word for its Pooling module, "none" without one; raises ``ModelError`` for other modes."""
+    """How its Pooling module makes one vector of the tokens', "none" without one; in the words of ``heads.pool``.
+
+    Raises ``ModelError`` for other modes and for several at once.
+    """
     module = next((module for module in source.modules if module.kind == "Pooling"), None)
     if module is None:
         return "none"
@@ -82,4 +107,4 @@ def pooling_of(source: Source) -> str:
         mode = modes[0] if len(modes) == 1 else modes
     if isinstance(mode, str) and mode in _POOLING_MODES:
         return _POOLING_MODES[mode]
-    raise ModelError(f"{source.name}: pooling {mode!r} is not supported; cls, mean and lasttoken are")
+    raise ModelError(f"{source.name}: pooling {mode!r} is not supported; one of {', '.join(_POOLING_MODES)} is")

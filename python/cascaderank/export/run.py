@@ -12,7 +12,8 @@ from typing import Any
 from cascaderank.errors import ModelError
 from cascaderank.export.calibration import calibration_inputs
 from cascaderank.export.decide import Decision, Options, decide
-from cascaderank.export.extras import require
+from cascaderank.export.extras import out_of_space, require
+from cascaderank.export.families import hidden_size
 from cascaderank.export.form import Form, make_form
 from cascaderank.export.framework import Reference, length_limit, load_module, load_tokenizer
 from cascaderank.export.golden import golden_table
@@ -126,6 +127,13 @@ def export_model(
         if target.is_dir():
             target.rmdir()
         folders[precision].replace(target)
+    except Exception as error:
+        if (reason := out_of_space(error)) is None:
+            raise
+        raise ModelError(
+            f"{target}: cannot be written, {reason}; an export needs about three times the model's fp32 weights there "
+            "while it runs. Nothing was left behind; free some, or choose another place"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     step("done")
@@ -140,7 +148,7 @@ def export_model(
         parity=parity,
         int8=int8,
         quality=quality,
-        notes=notes_of(found, licence or found.licence, parity, int8),
+        notes=notes_of(found, decision, licence or found.licence, parity, int8),
     )
 
 
@@ -168,7 +176,7 @@ def _fp32_folder(
     tables = {
         **tables,
         "input": input_table(decision, form, graph),
-        "output": output_table(decision, form, graph, int(found.config.get("hidden_size", 0))),
+        "output": output_table(decision, form, graph, hidden_size(decision.family, found.config)),
     }
     write_manifest(folder, {**tables, "precision": _fp32_precision(True)})
     return Reference(decision, tokenizer, model), tables

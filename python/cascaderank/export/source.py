@@ -10,24 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import ModelError
+from cascaderank.export.colbert import METADATA, is_colbert, projection_of, settings_of
 from cascaderank.export.extras import first_line, require
+from cascaderank.export.refusals import refuse_foreign_module, refuse_unsupported
 
-_HUB_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "README.md")
+_HUB_FILES = ("*.json", METADATA, "*.safetensors", "*.bin", "*.txt", "*.model", "README.md")
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One entry of modules.json: its class name without the package, its folder, its config.json."""
+    """One entry of modules.json: its class name without the package, its folder, its config.json.
+
+    ``shared``: its weights lie among the transformer's.
+    """
 
     kind: str
     folder: Path
     config: Mapping[str, Any]
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model to export. ``settings`` is config_sentence_transformers.json; tables are empty where a file is absent.
+    """A model to export. ``settings`` is config_sentence_transformers.json, or what ColBERT's own artifact says in its
+    words; tables are empty where a file is absent.
 
     ``weights`` is the folder of the transformer itself, which older sentence-transformers put in a folder of its own.
     """
@@ -46,7 +53,7 @@ class Source:
 def open_source(source: str | Path) -> Source:
     """Find and read a model folder, or a name that the Hugging Face hub (or its local cache) resolves.
 
-    Raises ``ModelError`` where there is none or it is not one of a transformer model.
+    Raises ``ModelError`` where there is none, it is not one of a transformer model, or is refused by name (refusals).
     """
     folder, name, revision = _locate(source)
     modules = tuple(_read_modules(folder))
@@ -54,6 +61,13 @@ def open_source(source: str | Path) -> Source:
     config = _read_json(weights / "config.json")
     if not config:
         raise ModelError(f"{weights}: no config.json; give the folder that transformers' save_pretrained wrote")
+    refuse_unsupported(config, _read_json(weights / "tokenizer_config.json"), name)
+    settings = _read_json(folder / "config_sentence_transformers.json")
+    if is_colbert(config) and not modules:
+        metadata = _read_json(folder / METADATA)
+        settings = settings_of(metadata, name)
+        projection = projection_of(metadata, int(config.get("hidden_size", 0)))
+        modules = (Module("Transformer", folder, {}), Module("Dense", folder, projection, shared=True))
     lengths = [_read_json(path) for path in sorted(weights.glob("sentence_*_config.json"))]
     return Source(
         name=name,
@@ -61,7 +75,7 @@ def open_source(source: str | Path) -> Source:
         folder=folder,
         weights=weights,
         config=config,
-        settings=_read_json(folder / "config_sentence_transformers.json"),
+        settings=settings,
         modules=modules,
         max_seq_length=next((table["max_seq_length"] for table in lengths if table.get("max_seq_length")), None),
         licence=_read_licence(folder / "README.md"),
@@ -94,12 +108,15 @@ def _read_modules(folder: Path) -> list[Module]:
         return []
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        parts = [(str(entry["type"]).rpartition(".")[2], folder / entry["path"]) for entry in entries]
+        parts = [(str(entry["type"]), folder / entry["path"]) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a list of modules with type and path: {error}") from None
-    if not parts or parts[0][0] != "Transformer":
-        raise ModelError(f"{path}: starts with {parts[0][0] if parts else 'nothing'!r}, expected a Transformer module")
-    return [Module(kind, where, _read_json(where / "config.json")) for kind, where in parts]
+    for kind, _ in parts:
+        refuse_foreign_module(kind, str(path))
+    modules = [Module(kind.rpartition(".")[2], where, _read_json(where / "config.json")) for kind, where in parts]
+    if not modules or modules[0].kind != "Transformer":
+        raise ModelError(f"{path}: starts with {modules[0].kind if modules else 'nothing'!r}, expected a Transformer")
+    return modules
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def output_table(decision: Decision, form: Form, graph: GraphInfo, hidden_size: 
         "query_length": decision.query_length,
         "mask_token": form.mask_token,
         "attend_to_expansion": decision.attend_to_expansion,
-        "skip_tokens": list(decision.skip_tokens),
+        "skip_tokens": list(form.skip_tokens),
         "length_normalize": False,
     }
 

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from cascaderank.export.decide import Options
+from cascaderank.export.decide import Decision, Options
+from cascaderank.export.hints import names_prompts
 from cascaderank.export.parity import batch_invariant
 from cascaderank.export.report import Agreement, ParityReport
 from cascaderank.export.source import Source
@@ -25,9 +26,16 @@ def recipe_of(found: Source, target: Path, precision: str, options: Options, fla
     return " ".join([*words, *flags])
 
 
-def notes_of(found: Source, licence: str, parity: ParityReport, int8: Agreement | None) -> tuple[str, ...]:
+def notes_of(
+    found: Source, decision: Decision, licence: str, parity: ParityReport, int8: Agreement | None
+) -> tuple[str, ...]:
     """What the person should know beyond the figures."""
     notes = []
+    if decision.kind == "bi_encoder" and not names_prompts(found) and not decision.query_prefix:
+        notes.append(
+            "its files name no text before queries or documents; where its card does (e5, bge, nomic), export it again "
+            "with query_prefix and document_prefix"
+        )
     if licence == "unknown":
         notes.append(f"{found.name} names no licence; pass licence, and know it before you ship the folder")
     if int8 is None and not batch_invariant(parity):
