@@ -194,7 +194,9 @@ def _late_interaction(source: Source, options: Options, base: Decision) -> Decis
 
 def _decoder(source: Source, options: Options, tokenizer_limit: int | None) -> Decision:
     template, max_length = decide_decoder(source, options, tokenizer_limit)
-    family = Family(f"decoder, {template.name}", (str(source.config["model_type"]),), (), (), "from 0", segments=False)
+    family = Family(
+        f"decoder, {template.name}", (str(source.config["model_type"]),), (), (), "from 0", segments=False, published=()
+    )
     return Decision(
         kind="decoder",
         family=family,

@@ -38,7 +38,7 @@ def make_form(source: Source, decision: Decision, tokenizer: Any) -> Form:
     """
     if decision.template is not None:
         row = decoder_form(decision.template, tokenizer, source.name)
-        return Form(row, (), (), (), pad_token(tokenizer, source.name), "")
+        return Form(row, (), (), (), pad_token(tokenizer, source.name), "", ())
     family = decision.family
     roles = [role for role in ("cls", "sep") if role in (*family.pair, *family.single)]
     tokens: dict[str, str] = {role: _token(source, tokenizer, role) for role in roles}
