@@ -189,6 +189,20 @@ def test_prompts_are_prefixes_and_options_win(tmp_path: Path) -> None:
     assert (other.query_prefix, other.document_prefix) == ("", "d: ")
 
 
+def test_prompts_for_neither_side_are_asked_for(tmp_path: Path) -> None:
+    """e5-mistral names a prompt for each of its tasks; which of them this is for, nobody can read there."""
+    prompts = {"web_search_query": "Instruct: find\nQuery: ", "sts_query": "Instruct: compare\nQuery: "}
+    modules = [("Pooling", {"pooling_mode": "lasttoken"})]
+    config = {**ENCODER, "model_type": "mistral", "architectures": ["MistralModel"]}
+    with pytest.raises(ModelError, match=r"prompts for sts_query, web_search_query .* say .*--query-prefix TEXT"):
+        made(tmp_path, config, modules=modules, prompts=prompts)
+    source = open_source(tmp_path)
+    with pytest.raises(ModelError, match="--document-prefix TEXT"):
+        decide(source, Options(query_prefix="Query: "), None)
+    decision = decide(source, Options(query_prefix="Query: ", document_prefix=""), None)
+    assert (decision.query_prefix, decision.document_prefix) == ("Query: ", "")
+
+
 def test_a_default_prompt_goes_before_both_sides(tmp_path: Path) -> None:
     modules = [("Pooling", {"pooling_mode": "cls"})]
     decision = made(

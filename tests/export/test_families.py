@@ -17,7 +17,9 @@ import pytest
 from cascaderank.export import ExportReport, export_model
 from cascaderank.export.engine import Engine
 from cascaderank.export.families import FAMILIES
+from cascaderank.golden import make_request
 from cascaderank.model import load_spec
+from cascaderank.stages import Counts
 from export import oracle, tiny_hf
 from export.lists import APART, apart, lists, order
 
@@ -100,7 +102,10 @@ def test_pairs_score_as_in_torch_and_lists_come_in_its_order(made: Made, rows: i
     compared = 0
     with Engine(made.folder, max_rows=rows) as engine:
         for (query, documents), expected in zip(made.lists, made.expected, strict=True):
-            found = engine.rank_logits(query, documents)
+            counts = Counts()
+            scored = engine.scorer.score(make_request(query, documents), np.arange(len(documents)), counts)
+            assert counts.micro_batches == -(-len(documents) // rows)  # of rows of all lengths
+            found = scored.outputs[np.argsort(scored.positions)]
             np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
             compared += len(found)
             kept = apart(expected)  # 20 documents

@@ -59,6 +59,30 @@ def test_a_missing_separator_is_refused(folders: dict[int, tuple[Path, Path]], t
     assert not report.passed
 
 
+def test_a_suffix_that_is_cut_off_is_refused(folders: dict[int, tuple[Path, Path]], tmp_path: Path) -> None:
+    source, out = folders[1]
+    entries = {"pair": ["[CLS]", "$query", "[SEP]", "$document"], "segments": [0, 0, 0, 1]}
+    assert not compare_with_source(rewrite(out, tmp_path / "wrong", input=entries), source).passed
+
+
+@pytest.mark.parametrize("base", [0, 1], ids=["XLM-R's from 0", "XLM-R's from 1"])
+def test_positions_from_another_base_are_refused(base: int, tmp_path: Path) -> None:
+    """The rows of the table moved up, which is what a graph reads that counts from ``base`` and not from 2."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    tiny_hf.save_cross_encoder(source, *tiny_hf.xlm_roberta(rows=66))
+    export_model(source, out, max_length=60)
+    model = onnx.load(out / "model.onnx")
+    table = next(item for item in model.graph.initializer if item.name.endswith("position_embeddings.weight"))
+    moved = np.roll(onnx.numpy_helper.to_array(table), 2 - base, axis=0)
+    table.CopyFrom(onnx.numpy_helper.from_array(moved.copy(), table.name))
+    onnx.save(model, out / "model.onnx")
+    wrong = rewrite(out, tmp_path / "wrong")
+    report = compare_with_source(wrong, source)
+    assert report.agreement.max_abs_diff > 100 * report.tolerance
+    with pytest.raises(ModelError, match="does not score as"):
+        gate(report, wrong)
+
+
 def test_a_window_off_by_two_is_refused(folders: dict[int, tuple[Path, Path]], tmp_path: Path) -> None:
     source, out = folders[1]
     wrong = rewrite(out, tmp_path / "wrong", max_length=62)

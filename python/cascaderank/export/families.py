@@ -3,7 +3,8 @@
 A template entry "cls" or "sep" is the tokenizer's token of that role, an entry that starts with $ is a text. Templates
 are compared with the tokenizer's own encoding before anything is exported, so a wrong entry here is an error and not a
 plausible score. A new family is an entry here, a tiny model in tests/export/tiny_hf.py, a line in the tests' lists
-(tests/export/cases.py) and a row in docs/models.md; nothing else branches on a ``model_type``.
+(tests/export/test_families.py, test_embedders.py) and a row in docs/models.md. Nothing else branches on a
+``model_type``.
 
 Templates are those the authors publish: Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa), Conneau
 et al. 2020 (XLM-R), Warner et al. 2024 (ModernBERT), and the model classes of transformers.

@@ -131,8 +131,8 @@ def export_model(
         if (reason := out_of_space(error)) is None:
             raise
         raise ModelError(
-            f"{target}: cannot be written, {reason}; an export needs about three times the model's fp32 weights there "
-            "while it runs. Nothing was left behind; free some, or choose another place"
+            f"{target}: cannot be written, {reason}; an export holds the weights several times over there while it "
+            "runs. Nothing was left behind; free some, or choose another place"
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
