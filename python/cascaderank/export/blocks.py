@@ -39,10 +39,11 @@ def block_graph(
         model = onnx.load(str(prepared))
         chosen = _wide_products(model)
         if embeddings:
-            chosen += [node.name for node in model.graph.node if node.op_type == "Gather" and _is_table(model, node)]
+            chosen |= {node.name for node in model.graph.node if node.op_type == "Gather" and _is_table(model, node)}
         quantizer = quantization.MatMulNBitsQuantizer(
             model, bits=bits, block_size=BLOCK, is_symmetric=False, accuracy_level=ACCURACY[bits],
-            nodes_to_include=chosen, op_types_to_quantize=("MatMul", "Gather") if embeddings else ("MatMul",),
+            nodes_to_exclude=[node.name for node in model.graph.node if node.name not in chosen],
+            op_types_to_quantize=("MatMul", "Gather") if embeddings else ("MatMul",),
         )  # fmt: skip
         quantizer.process()
         quantizer.model.save_model_to_file(str(changed), external)
@@ -55,9 +56,9 @@ def block_graph(
     return convert_graph(source, target, external_over, change, "quantise")
 
 
-def _wide_products(model: Any) -> list[str]:
+def _wide_products(model: Any) -> set[str]:
     widths = {tensor.name: tensor.dims[1] for tensor in model.graph.initializer if len(tensor.dims) == 2}
-    return [node.name for node in encoder_products(model) if widths[node.input[1]] >= BLOCK]
+    return {node.name for node in encoder_products(model) if widths[node.input[1]] >= BLOCK}
 
 
 def _is_table(model: Any, node: Any) -> bool:

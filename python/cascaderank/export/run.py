@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from cascaderank.errors import ModelError
 from cascaderank.export.convert import Judged, convert_folder, making_for
-from cascaderank.export.decide import Decision, Options, decide
+from cascaderank.export.decide import Options, decide
+from cascaderank.export.exact import fp32_folder, fp32_precision
 from cascaderank.export.extras import require
-from cascaderank.export.form import Form, make_form
-from cascaderank.export.framework import Reference, length_limit, load_module, load_tokenizer
+from cascaderank.export.form import make_form
+from cascaderank.export.framework import length_limit, load_tokenizer
 from cascaderank.export.golden import golden_table
-from cascaderank.export.graph import EXTERNAL_OVER, export_graph, read_graph
+from cascaderank.export.graph import EXTERNAL_OVER
 from cascaderank.export.manifest import write_manifest
 from cascaderank.export.parity import TOLERANCE, batch_invariant, check_parity, gate
 from cascaderank.export.precisions import Making, check_precision
 from cascaderank.export.quality import MAX_LOSS
 from cascaderank.export.report import ExportReport, Progress
-from cascaderank.export.source import Source, open_source
-from cascaderank.export.tables import input_table, output_table, parity_table, with_range
+from cascaderank.export.source import open_source
+from cascaderank.export.tables import parity_table, with_range
 from cascaderank.export.words import notes_of, recipe_of
 
 _STEPS = 6
@@ -107,12 +106,12 @@ def export_model(
         for folder in folders.values():
             folder.mkdir()
         step("exporting the graph")
-        reference, tables = _fp32_folder(folders["fp32"], found, decision, form, tokenizer, tables, external_over)
+        reference, tables = fp32_folder(folders["fp32"], found, decision, form, tokenizer, tables, external_over)
         step("comparing with torch")
         parity = check_parity(folders["fp32"], reference, tolerance=tolerance, progress=progress)
         gate(parity, target)
         tables = with_range(tables, parity)
-        section = _fp32_precision(batch_invariant(parity.batch_max_abs_diff, parity.score_range))
+        section = fp32_precision(batch_invariant(parity.batch_max_abs_diff, parity.score_range))
         golden = golden_table(folders["fp32"], reference, tolerance=parity.tolerance)
         finished = {**tables, "precision": section, "parity": parity_table(parity), "golden": golden}
         write_manifest(folders["fp32"], finished)
@@ -159,30 +158,3 @@ class _Steps:
         if self._progress is not None:
             self._progress(_STEPS if what == "done" else self._done, _STEPS, what)
         self._done += 1
-
-
-def _fp32_folder(
-    folder: Path, found: Source, decision: Decision, form: Form, tokenizer: Any, tables: dict[str, Any], external: int
-) -> tuple[Reference, dict[str, Any]]:
-    """Graph, tokenizer and a first manifest, with which the engine can run the folder; the gate comes next."""
-    model = load_module(found, decision)
-    export_graph(decision, model, tokenizer, folder / "model.onnx", external)
-    _save_tokenizer(tokenizer, folder / "tokenizer.json")
-    graph = read_graph(folder / "model.onnx")
-    tables = {
-        **tables,
-        "input": input_table(decision, form, graph),
-        "output": output_table(decision, form, graph, int(found.config.get("hidden_size", 0))),
-    }
-    write_manifest(folder, {**tables, "precision": _fp32_precision(True)})
-    return Reference(decision, tokenizer, model), tables
-
-
-def _fp32_precision(invariant: bool) -> dict[str, Any]:
-    return {"weights": "fp32", "method": "as exported", "layout": "padded", "batch_invariant": invariant}
-
-
-def _save_tokenizer(tokenizer: Any, path: Path) -> None:
-    """tokenizer.json without truncation and padding: those are packing's, and a file that cuts would cut silently."""
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    path.write_text(json.dumps({**state, "truncation": None, "padding": None}, ensure_ascii=False), encoding="utf-8")
