@@ -142,6 +142,41 @@ def test_weights_out_of_range_stay_and_are_named(tmp_path: Path) -> None:
     assert stored["w"].dtype == np.float16
 
 
+def test_a_decoders_keys_and_values_stay_what_the_engine_feeds(tmp_path: Path) -> None:
+    """A float input of rank 5 in, the same and more out, both float32 as the engine has them."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "k"], ["keys"], name="/decoder/k_proj/MatMul"),
+        helper.make_node("Unsqueeze", ["keys", "axes"], ["row"]),
+        helper.make_node("Concat", ["past", "row"], ["present"], axis=3),
+        helper.make_node("ReduceSum", ["present", "tokens"], ["summed"], keepdims=0),
+        helper.make_node("Squeeze", ["summed", "two"], ["context"]),
+    ]
+    keys = np.random.default_rng(2).standard_normal((64, 64)).astype(np.float32) * 0.1
+    weights = {"k": keys, "axes": np.array([0, 1, 2]), "tokens": np.array([3]), "two": np.array([0, 1])}
+    model = product(64, 0.1, nodes, weights, name="context")
+    shape = [1, 1, 1, "past", 64]
+    model.graph.input.append(helper.make_tensor_value_info("past", EXACT, shape))
+    model.graph.output.append(helper.make_tensor_value_info("present", EXACT, [1, 1, 1, "present", 64]))
+    onnx.save(model, tmp_path / "fp32.onnx")
+    feed = {
+        "x": np.random.default_rng(3).standard_normal((5, 64)).astype(np.float32),
+        "past": np.random.default_rng(4).standard_normal((1, 1, 1, 7, 64)).astype(np.float32),
+    }
+    half_graph(tmp_path / "fp32.onnx", tmp_path / "fp16.onnx", [feed])
+    types = types_of(onnx.load(tmp_path / "fp16.onnx"))
+    assert {types[name] for name in ("x", "past", "present", "logits")} == {EXACT}
+    exact, half = (
+        onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"]).run(None, feed)
+        for name in ("fp32.onnx", "fp16.onnx")
+    )
+    assert half[1].shape == (1, 1, 1, 12, 64)
+    for found, expected in zip(half, exact, strict=True):
+        np.testing.assert_allclose(found, expected, atol=0.05)
+    feed["past"] *= 1e6
+    with pytest.raises(ModelError, match="out of range for this model"):
+        half_graph(tmp_path / "fp32.onnx", tmp_path / "fp16.onnx", [feed])
+
+
 def test_a_graph_without_products_is_refused(tmp_path: Path) -> None:
     model = product(8, 1.0, [], {})
     model.graph.node[0].name = "/head/too/MatMul"
