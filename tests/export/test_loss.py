@@ -90,11 +90,12 @@ def test_no_more_is_lost_than_its_noise_explains(
 ) -> None:
     """``share`` of fp32's nDCG@10 is what the gate allows by default, less for fp16, more for 4 bits."""
     folder, tables = exact
-    inputs = calibration_inputs(folder)[::4] if PRECISIONS[name].calibrated else []
+    inputs = calibration_inputs(folder)[::8] if PRECISIONS[name].calibrated else []
     make_folder(folder, tmp_path, name, Making(inputs), tables)
     with Engine(tmp_path) as engine:
         found = measure_quality(fp32, engine, data, queries=QUESTIONS, candidates=CANDIDATES)
+    print(found.summary())  # pytest -rP shows it
     assert found.queries == QUESTIONS
-    assert found.ndcg10_fp32 > 0.4  # the model works, or nothing could be lost
+    assert found.ndcg10_fp32 > 0.25  # the model works, or nothing could be lost; few candidates hold few answers
     assert not found.shows_more_than(share), found.summary()
     assert found.loss < 0.05, found.summary()

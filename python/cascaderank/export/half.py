@@ -55,7 +55,7 @@ def half_graph(
         products = encoder_products(model)
         if not any(node.name not in kept for node in products):
             raise ModelError(f"{source}: no matrix product can be in fp16; use precision fp32")
-        _check_range(source, model, kept, inputs)
+        _check_range(model, kept, inputs)
         # The tool would clamp what is out of range without a word; here nothing is left for it to clamp.
         converted = float16.convert_float_to_float16(
             model, keep_io_types=True, disable_shape_infer=True, node_block_list=sorted(kept),
@@ -72,13 +72,13 @@ def half_graph(
     return convert_graph(source, target, external_over, change, "convert")
 
 
-def _check_range(source: Path, model: Any, kept: set[str], inputs: Sequence[Inputs]) -> None:
+def _check_range(model: Any, kept: set[str], inputs: Sequence[Inputs]) -> None:
     exact = kept | {node.name for node in model.graph.node if node.op_type in EXACT}
     found = peaks(model, float_tensors(model, exact), inputs) if inputs else {}
     name = max(found, key=lambda tensor: found[tensor], default="")
     if name and not found[name] <= LARGEST:
         raise ModelError(
-            f"{source.parent.name}: fp16 ends at {LARGEST:g}, and {name} is up to {found[name]:.3g} on typical texts; "
+            f"fp16 ends at {LARGEST:g}, and {name} is up to {found[name]:.3g} on typical texts; "
             "it is out of range for this model, use int8 or fp32"
         )
 
