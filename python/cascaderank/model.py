@@ -18,7 +18,7 @@ from cascaderank.tables import Reader
 
 MANIFEST = "model.toml"
 KINDS = ("cross_encoder", "bi_encoder", "late_interaction", "decoder")
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-block", "int4-block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ def find_folder(model: str | os.PathLike[str], base: Path | None = None) -> Path
         return installed[str(model)]
     names = ", ".join(sorted(installed)) or "none; pip install cascaderank-models"
     raise ModelError(f"model {str(model)!r}: no such folder ({folder}) and no installed model of that name ({names})")
+
+
+def prefix(precision: str) -> str:
+    """What the keys of ``[parity]`` begin with that say how a precision differs from fp32: ``int4_block``."""
+    return precision.replace("-", "_")
 
 
 def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSpec:

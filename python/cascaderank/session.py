@@ -303,7 +303,7 @@ def check_assignment(name: str, wanted: str, nodes: Sequence[tuple[str, str]]) -
     if elsewhere:
         raise ProviderError(
             f"model {name!r}: {wanted} has no kernels for {', '.join(elsewhere)}, they would run on the CPU; a "
-            "dynamically quantised int8 graph is made for CPUs, export the model with --precision fp32 for a GPU"
+            "dynamically quantised int8 graph is made for CPUs, export the model with --precision fp16 for a GPU"
         )
 
 

@@ -29,7 +29,7 @@ def test_target_that_holds_something_is_refused(tmp_path: Path, capsys: pytest.C
 def test_arguments_reach_the_exporter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The exporter's own rule for --data is what refuses this."""
     assert main(["export", "any", str(tmp_path / "out"), "--data", str(tmp_path)]) == 1
-    assert "give it with precision int8" in capsys.readouterr().err
+    assert "costs; choose one, such as int8" in capsys.readouterr().err
 
 
 def test_a_model_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

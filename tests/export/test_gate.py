@@ -10,10 +10,10 @@ import pytest
 
 from cascaderank.errors import ModelError
 from cascaderank.export import check_parity, compare_with_source, export_model, gate
+from cascaderank.export.agreement import kendall_tau
 from cascaderank.export.decide import Options, decide
 from cascaderank.export.framework import Reference, load_module, load_tokenizer
 from cascaderank.export.pairs import parity_pairs
-from cascaderank.export.parity import kendall_tau
 from cascaderank.export.source import open_source
 from export import tiny_hf
 from export.tiny_hf import rewrite

@@ -380,3 +380,16 @@ def rewrite(folder: Path, out: Path, **changes: Any) -> Path:
         tables[key] = {**tables[key], **values} if isinstance(values, dict) else values
     write_manifest(out, tables)
     return out
+
+
+def save_collection(folder: Path) -> Path:
+    """A labelled collection in the layout of BEIR, whose words are those of the tokenizers' corpus."""
+    (folder / "qrels").mkdir(parents=True)
+    documents = {f"d{number}": text for number, text in enumerate(CORPUS[:7])}
+    queries = {"q0": "sort a dictionary", "q1": "quick brown fox", "q2": "water boils"}
+    for name, texts in (("corpus", documents), ("queries", queries)):
+        lines = [json.dumps({"_id": key, "title": "", "text": text}) for key, text in texts.items()]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    rows = ["query-id\tcorpus-id\tscore", "q0\td0\t1", "q1\td2\t2", "q2\td1\t1"]
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder

@@ -18,6 +18,7 @@ Load a model folder, an installed model (by name) or a cascade file as a service
 Checked: the manifest, the sha256 of every file, the graph's inputs and output, the tokenizer against the vocabulary,
 that a smoke query gives finite scores, and that the golden pairs of the manifest score as they did when it was made.
 Of a store every file is read and compared with its sha256.
+--against repeats the parity run: fp32 within its tolerance, other precisions within what their manifest recorded.
 """
 _EXAMPLES = """\
   cascaderank check minilm-bi minilm-ce-small
@@ -25,6 +26,7 @@ _EXAMPLES = """\
   cascaderank check cascade.toml
   cascaderank check docs.store
   cascaderank check models/my-reranker --against ./my-finetuned-reranker     (needs the export extra)
+  cascaderank check models/my-int8 --against ./my-finetuned-reranker --data beir/scifact --split test
 """
 _QUERY = "how many days are there in a week"
 _RELEVANT = "A week has seven days, from Monday to Sunday."
@@ -38,14 +40,18 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--against", metavar="HF_FOLDER", help="the Hugging Face model it came from: repeat the parity run"
     )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="BEIR folder: with --against, nDCG@10 of both too")
+    parser.add_argument("--split", default="dev", help="of --data; default: dev")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.terminal import say
-    from cascaderank.errors import CascadeError
+    from cascaderank.errors import CascadeError, InputError
     from cascaderank.store import is_store
 
+    if options.data is not None and options.against is None:
+        raise InputError("check: --data compares with the model given to --against; give that too")
     failed = 0
     for target in options.targets:
         try:
@@ -54,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             elif target.endswith(".toml"):
                 lines = _check_cascade(Path(target))
             else:
-                lines = _check_model(target, options.provider, options.against)
+                lines = _check_model(target, options)
         except CascadeError as error:
             failed += 1
             print(f"{target}: FAILED", flush=True)
@@ -98,16 +104,17 @@ def _check_store(target: str) -> list[str]:
     ]
 
 
-def _check_model(target: str, provider: str, against: str | None) -> list[str]:
+def _check_model(target: str, options: argparse.Namespace) -> list[str]:
     from cascaderank.cascade import Cascade
     from cascaderank.cli.terminal import busy
     from cascaderank.config import Stage
 
-    with busy(f"checking {target}"), Cascade([Stage(target, keep=2, provider=provider)]) as cascade:
+    stage = Stage(target, keep=2, provider=options.provider)
+    with busy(f"checking {target}"), Cascade([stage]) as cascade:
         spec = cascade.models[0]
         lines = [*_describe(spec), f"runs on {cascade.providers[0]}", *_golden(cascade), _smoke(cascade)]
-    if against is not None:
-        lines.append(_compare(spec, against))
+    if options.against is not None:
+        lines += _compare(spec, options)
     return lines
 
 
@@ -127,11 +134,27 @@ def _describe(spec: ModelSpec) -> list[str]:
             f"parity with {parity.get('reference', '?')} when made: max |diff| {parity['max_abs_diff']:.2g} over "
             f"{parity.get('pairs', '?')} pairs"
         )
-        if "int8_kendall_tau" in parity:
-            lines.append(f"int8 beside fp32: Kendall tau {parity['int8_kendall_tau']:.3f}")
+        lines += _beside_fp32(spec)
     else:
         lines.append("note: the manifest states no parity; nothing vouches that it scores like its source")
     return lines
+
+
+def _beside_fp32(spec: ModelSpec) -> list[str]:
+    """What the manifest recorded of another precision than fp32, as far as it did."""
+    from cascaderank.model import prefix
+
+    parity, key = spec.manifest.get("parity", {}), prefix(spec.precision)
+    parts = [
+        text.format(parity[f"{key}_{name}"])
+        for name, text in (
+            ("kendall_tau", "Kendall tau {:.3f}"),
+            ("max_abs_diff", "max |diff| {:.2g}"),
+            ("ndcg10_loss", "nDCG@10 lost {:+.4f}"),
+        )
+        if f"{key}_{name}" in parity
+    ]
+    return [f"{spec.precision} beside fp32 when made: {', '.join(parts)}"] if parts else []
 
 
 def _size_mb(spec: ModelSpec) -> float:
@@ -160,12 +183,16 @@ def _smoke(cascade: Cascade) -> str:
     return text
 
 
-def _compare(spec: ModelSpec, source: str) -> str:
+def _compare(spec: ModelSpec, options: argparse.Namespace) -> list[str]:
     from cascaderank.cli.terminal import busy
-    from cascaderank.export import compare_with_source, gate
+    from cascaderank.export import compare_with_source, gate_recorded, measure_against
 
-    with busy(f"comparing {spec.name} with {source}"):
-        report = compare_with_source(spec.folder, source)
-    if spec.precision == "fp32":  # quantised models differ by design; their figures are shown, not judged
-        gate(report, spec.folder)
-    return f"parity now: {report.summary()}"
+    with busy(f"comparing {spec.name} with {options.against}"):
+        report = compare_with_source(spec.folder, options.against)
+    lines = [f"parity now: {report.summary()}"]
+    gate_recorded(report, spec)
+    if options.data is not None:
+        with busy(f"nDCG@10 on {options.data}"):
+            quality = measure_against(spec.folder, options.against, options.data, split=options.split)
+        lines.append(quality.summary())
+    return lines

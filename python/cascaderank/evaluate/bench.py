@@ -98,7 +98,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": available_cores(),
         "python": platform.python_version(),
         "onnxruntime": _version("onnxruntime") or _version("onnxruntime-gpu"),
@@ -113,7 +113,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str | None:
+def processor_name() -> str | None:
     """The processor's name where Linux tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -21,8 +21,9 @@ PAIRS = 64
 TRAIN = "train"
 
 
-def calibration_inputs(folder: Path, data: Path | None = None, split: str = "dev") -> list[dict[str, Int64]]:
-    """Inputs of the graph in the model folder ``folder`` by name, int64 ``[1, length]`` each, as the engine packs them.
+def calibration_inputs(folder: Path, data: Path | None = None, split: str = "dev") -> list[dict[str, NDArray[Any]]]:
+    """Inputs of the graph in the model folder ``folder`` by name, as the engine packs them: int64 ``[1, length]`` each,
+    and float32 keys and values of what comes before a decoder's rows.
 
     The texts are training pairs of ``data`` (a folder in the layout of BEIR) where it has a split "train" that is not
     ``split``, on which the result will be measured; otherwise those of the parity gate.
@@ -57,24 +58,40 @@ class _Recorder(Session):
 
     def __init__(self, session: Session) -> None:
         vars(self).update(vars(session))
-        self.seen: dict[bytes, dict[str, Int64]] = {}
+        self.seen: dict[bytes, dict[str, NDArray[Any]]] = {}
 
     @contextmanager
     def lease(self) -> Iterator[Runner]:
         with super().lease() as runner:
-            yield _RecordingRunner(runner, self.spec.input.names, self.seen)
+            yield _RecordingRunner(runner, self.spec.input.names, self._past, self.seen)
 
 
 class _RecordingRunner:
-    def __init__(self, runner: Runner, names: Mapping[str, str], seen: dict[bytes, dict[str, Int64]]) -> None:
+    """``empty`` is what a decoder's graph takes for keys and values where nothing comes before a row."""
+
+    def __init__(
+        self, runner: Runner, names: Mapping[str, str], empty: NDArray[np.float32] | None,
+        seen: dict[bytes, dict[str, NDArray[Any]]],
+    ) -> None:  # fmt: skip
         self._runner = runner
-        self._names = names
+        self._names = {role: name for role, name in names.items() if role != "past"}
+        self._past = names.get("past", "")
+        self._empty = empty
         self._seen = seen
 
     def prefix(self, tensors: Mapping[str, Int64], options: Any) -> Any:
-        raise NotImplementedError("decoders are not calibrated: their weights alone are quantised")
+        self._record(tensors, None)
+        return self._runner.prefix(tensors, options)
 
     def run(self, tensors: Mapping[str, Int64], options: Any, past: Any = None) -> NDArray[np.float32]:
-        key = b"".join(tensors[role].tobytes() for role in self._names)
-        self._seen.setdefault(key, {name: tensors[role].copy() for role, name in self._names.items()})
-        return self._runner.run(tensors, options)
+        self._record(tensors, past)
+        return self._runner.run(tensors, options, past)
+
+    def _record(self, tensors: Mapping[str, Int64], past: Any) -> None:
+        fed: dict[str, NDArray[Any]] = {name: tensors[role] for role, name in self._names.items()}
+        before = self._empty if past is None else past
+        if before is not None:
+            fed[self._past] = before
+        key = b"".join(array.tobytes() for array in fed.values())
+        if key not in self._seen:
+            self._seen[key] = {name: array.copy() for name, array in fed.items()}

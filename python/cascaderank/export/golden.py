@@ -17,8 +17,8 @@ def golden_table(folder: Path, reference: PairScorer | None = None, *, tolerance
     """``[golden]`` for a folder whose manifest is otherwise finished.
 
     The logits are those of ``reference`` (the framework) and ``tolerance`` the parity gate's; or, where the graph
-    differs from the framework by design, the folder's own and what the quantisation moved them by, since other
-    processors round other sums.
+    differs from the framework by design, the folder's own and twice what that moved them by: another processor rounds
+    other sums, and may be as far from fp32 in the other direction.
     """
     with Engine(folder) as engine:
         spec, tokenizer = engine.spec, engine.part.tokenizer

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+
+LISTS, LIST_LENGTH = 4, 20
 
 Pair = tuple[str, str]
 
@@ -64,6 +67,22 @@ def parity_pairs(count_tokens: Callable[[str], int], query_limit: int, max_lengt
         text = SENTENCE * (tokens // per_sentence + 1)
         pairs += [(queries[tokens % len(queries)], text), (queries[0], "東京 " * max(tokens // 2, 1))]
     return tuple(sorted(pairs, key=lambda pair: pair[0]))
+
+
+def random_lists(count_tokens: Callable[[str], int], query_limit: int, seed: int = 0) -> tuple[Pair, ...]:
+    """``LISTS`` queries with ``LIST_LENGTH`` documents each, one after the other: what an order is compared on.
+
+    A document is one to three of ``DOCUMENTS`` in a random order, none twice in a list. The same for every model.
+    """
+    draw = random.Random(seed)
+    pool = [text for text in DOCUMENTS if text.strip()]
+    pairs: list[Pair] = []
+    for query in draw.sample(QUERIES, LISTS):
+        documents: dict[str, None] = {}
+        while len(documents) < LIST_LENGTH:
+            documents[" ".join(draw.sample(pool, draw.randint(1, 3)))] = None
+        pairs += [(_shortened(query, count_tokens, query_limit), text) for text in documents]
+    return tuple(pairs)
 
 
 def golden_pairs(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -13,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.errors import ModelError
+from cascaderank.export.agreement import Measured, compare
 from cascaderank.export.engine import Engine
-from cascaderank.export.pairs import Pair, parity_pairs, texts_of
+from cascaderank.export.pairs import Pair, parity_pairs, random_lists, texts_of
 from cascaderank.export.report import Agreement, ParityReport, Progress
 from cascaderank.manifest import PAIRED, Output
-from cascaderank.model import load_spec
 
 Float32 = NDArray[np.float32]
 
@@ -28,8 +26,6 @@ BATCH_TOLERANCE = 1e-5
 """fp32 alone beside fp32 in a micro-batch, relative to logits above 1 (DESIGN, promise 1)."""
 
 BATCH_ROWS = 8
-
-RESOLUTION = 1e-6
 
 
 class PairScorer(Protocol):
@@ -47,25 +43,18 @@ class PairScorer(Protocol):
     def vectors(self, texts: Sequence[str], side: str) -> list[Float32]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One scoring of the pairs: ``scores`` float32 ``[pairs]`` order them, ``values`` ``[pairs, n]`` are compared."""
-
-    scores: Float32
-    values: Float32
-
-
 def check_parity(
     folder: Path, reference: PairScorer, *, tolerance: float = TOLERANCE, progress: Progress | None = None
 ) -> ParityReport:
-    """Score at least 64 varied pairs with the engine and with ``reference`` and compare; judges nothing.
+    """Score at least 64 varied pairs and four random lists with the engine and with ``reference`` and compare; judges
+    nothing.
 
     Cross-encoders are compared by logit, bi-encoders by both texts' vectors, late interaction by MaxSim.
     """
     report = progress or _silent
     with Engine(folder) as engine:
         spec = engine.spec
-        pairs = parity_pairs(engine.count_tokens, engine.query_limit(), spec.max_length)
+        pairs = compared_pairs(engine)
         alone = _over(pairs, lambda part: measure(engine, part), "parity: pairs one by one", report)
     with Engine(folder, max_rows=BATCH_ROWS) as engine:
         together = _over(pairs, lambda part: measure(engine, part), "parity: pairs in micro-batches", report)
@@ -98,20 +87,42 @@ def gate(report: ParityReport, folder: Path) -> None:
     )
 
 
-def compare_folders(folder: Path, other: Path) -> Agreement:
-    """How the engine's scores with ``folder`` agree with those with ``other`` (say int8 with fp32), pairs alone."""
-    spec = load_spec(folder)
+def compare_folders(folder: Path, other: Path, *, progress: Progress | None = None) -> tuple[Agreement, float]:
+    """How the engine's scores with ``folder`` agree with those with ``other`` (say int8 with fp32), pairs alone; and
+    how far micro-batches move the values of ``folder``.
+
+    Raises ``ModelError`` for a value that is no number.
+    """
+    report = progress or _silent
     with Engine(other) as engine:
-        pairs = parity_pairs(engine.count_tokens, engine.query_limit(), spec.max_length)
-        expected = measure(engine, pairs)
+        pairs = compared_pairs(engine)
+        expected = _over(pairs, lambda part: measure(engine, part), "pairs in fp32", report)
     with Engine(folder) as engine:
-        return compare(measure(engine, pairs), expected)
+        name = engine.spec.precision
+        alone = _over(pairs, lambda part: measure(engine, part), f"pairs in {name}", report)
+    if not np.isfinite(alone.values).all():
+        query, document = pairs[int(np.isfinite(alone.values).all(axis=1).argmin())]
+        raise ModelError(
+            f"{folder.name}: {name} gives a value that is no finite number for query {_shown(query)} and document "
+            f"{_shown(document)}: something inside leaves the range of {name}; use another precision, such as fp32"
+        )
+    with Engine(folder, max_rows=BATCH_ROWS) as engine:
+        together = _over(pairs, lambda part: measure(engine, part), f"pairs in {name}, in micro-batches", report)
+    return compare(alone, expected), float(np.abs(together.values - alone.values).max())
 
 
-def batch_invariant(report: ParityReport) -> bool:
+def compared_pairs(engine: Engine) -> tuple[Pair, ...]:
+    """The varied pairs, then the random lists."""
+    limit = engine.query_limit()
+    return (
+        *parity_pairs(engine.count_tokens, limit, engine.spec.max_length),
+        *random_lists(engine.count_tokens, limit),
+    )
+
+
+def batch_invariant(batch_max_abs_diff: float, score_range: tuple[float, float]) -> bool:
     """Whether micro-batches moved no score by more than what the order of fp32 sums explains."""
-    scale = max(1.0, *(abs(bound) for bound in report.score_range))
-    return report.batch_max_abs_diff <= BATCH_TOLERANCE * scale
+    return batch_max_abs_diff <= BATCH_TOLERANCE * max(1.0, *(abs(bound) for bound in score_range))
 
 
 def _over(pairs: Sequence[Pair], score: Callable[[Sequence[Pair]], Measured], what: str, report: Progress) -> Measured:
@@ -154,38 +165,6 @@ def measure_reference(
     if kind == "late_interaction":
         return Measured(scores, scores[:, np.newaxis])
     return Measured(scores, np.concatenate([np.concatenate(queries), np.concatenate(documents)], axis=1))
-
-
-def compare(found: Measured, expected: Measured) -> Agreement:
-    """Largest and mean absolute difference of the values, and tau-b of the scores."""
-    differences = np.abs(found.values.astype(np.float64) - expected.values)
-    per_pair = differences.max(axis=1)
-    return Agreement(
-        pairs=len(found.scores),
-        max_abs_diff=float(per_pair.max()),
-        mean_abs_diff=float(differences.mean()),
-        kendall_tau=kendall_tau(found.scores, expected.scores),
-        worst=int(per_pair.argmax()),
-    )
-
-
-def kendall_tau(left: Float32, right: Float32) -> float:
-    """Kendall's tau-b of two float32 ``[n]`` scorings: 1 the same order, -1 reversed, ties counted as ties.
-
-    Scores within ``RESOLUTION`` of each other (times the largest above 1) are tied: fp32 sums cannot order them.
-    Kendall, "The treatment of ties in ranking problems", Biometrika 1945. NaN where one of them is constant.
-    """
-    upper = np.triu_indices(len(left), 1)
-    signs = [_signs(values.astype(np.float64))[upper] for values in (left, right)]
-    norm = math.sqrt(float(np.abs(signs[0]).sum()) * float(np.abs(signs[1]).sum()))
-    return float((signs[0] * signs[1]).sum()) / norm if norm else math.nan
-
-
-def _signs(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Who is above whom, int64 ``[n, n]`` of -1, 0 and 1."""
-    differences = np.subtract.outer(values, values)
-    differences[np.abs(differences) <= RESOLUTION * max(1.0, float(np.abs(values).max(initial=0.0)))] = 0.0
-    return np.sign(differences).astype(np.int64)
 
 
 def score_range(logits: Float32, output: Output) -> tuple[float, float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import ModelError
-from cascaderank.export.extras import first_line, quiet, require
-from cascaderank.export.graph import EXTERNAL_OVER, store_graph
+from cascaderank.export.extras import require
+from cascaderank.export.graph import EXTERNAL_OVER
+from cascaderank.export.prepare import Made, convert_graph, save_graph
 from cascaderank.export.smooth import HEADS, Inputs, smooth
 
 
@@ -49,54 +49,37 @@ def quantize_graph(
     MatMul is quantised: products hold nearly all of the time; the head is small and decides the score, so it stays.
     ``embeddings`` quantises the embedding tables (Gather) too: the file shrinks, speed stays.
     ``reduce_range`` uses 7-bit weights, off by default: x86 without VNNI (AVX2, early AVX-512) adds pairs of u8 x s8
-    products in 16 bits, which saturates with 8-bit weights; processors with VNNI and ARM accumulate in 32 bits and
-    would only lose precision.
+    products in 16 bits, which saturates with 8-bit weights. The engine's sessions ask for exact products there, so
+    only a folder that is also run elsewhere has a use for it.
     """
-    quantization = require("onnxruntime.quantization")
-    shape_inference = require("onnxruntime.quantization.shape_inference")
-    onnx = require("onnx")
-    with tempfile.TemporaryDirectory() as scratch, quiet():
-        prepared, quantized = Path(scratch) / "prepared.onnx", Path(scratch) / "int8" / "model.onnx"
-        quantized.parent.mkdir()
-        size = source.stat().st_size + sum(path.stat().st_size for path in source.parent.glob(f"{source.name}_data"))
-        external = size > external_over
-        try:
-            # Symbolic shape inference needs sympy and fails on some graphs; the ONNX one is enough for MatMul.
-            shape_inference.quant_pre_process(
-                str(source), str(prepared), skip_symbolic_shape=True, save_as_external_data=external,
-                all_tensors_to_one_file=True, external_data_location="prepared.onnx_data" if external else None,
-            )  # fmt: skip
-            smoothed = _smooth_file(prepared, inputs, method, external)
-            quantization.quantize_dynamic(
-                str(prepared), str(quantized),
-                op_types_to_quantize=["MatMul", "Gather"] if embeddings else ["MatMul"],
-                nodes_to_exclude=_kept(onnx.load(str(prepared), load_external_data=False), method.exact),
-                per_channel=method.per_channel, reduce_range=reduce_range, weight_type=quantization.QuantType.QInt8,
-                use_external_data_format=external,
-            )  # fmt: skip
-        except Exception as error:
-            raise ModelError(
-                f"{source}: ONNX Runtime could not quantise it: {first_line(error)}; use precision fp32"
-            ) from error
-        store_graph(quantized, target, external_over)
-    nodes = onnx.load(str(target), load_external_data=False).graph.node
-    if not any(node.op_type in ("MatMulInteger", "DynamicQuantizeMatMul") for node in nodes):
-        raise ModelError(f"{source}: no matrix product was quantised; use precision fp32")
-    words = f"{method.words(smoothed)}, MatMul{' and Gather' if embeddings else ''}"
-    return f"{words}, 7-bit weights (reduce_range)" if reduce_range else words
+    quantization, onnx = require("onnxruntime.quantization"), require("onnx")
+
+    def change(prepared: Path, changed: Path, external: bool) -> Made:
+        smoothed = _smooth_file(prepared, inputs, method, external)
+        quantization.quantize_dynamic(
+            str(prepared), str(changed),
+            op_types_to_quantize=["MatMul", "Gather"] if embeddings else ["MatMul"],
+            nodes_to_exclude=_kept(onnx.load(str(prepared), load_external_data=False), method.exact),
+            per_channel=method.per_channel, reduce_range=reduce_range, weight_type=quantization.QuantType.QInt8,
+            use_external_data_format=external,
+        )  # fmt: skip
+        nodes = onnx.load(str(changed), load_external_data=False).graph.node
+        if not any(node.op_type in ("MatMulInteger", "DynamicQuantizeMatMul") for node in nodes):
+            raise ModelError(f"{source}: no matrix product was quantised; use precision fp32")
+        words = f"{method.words(smoothed)}, MatMul{' and Gather' if embeddings else ''}"
+        return Made(f"{words}, 7-bit weights (reduce_range)" if reduce_range else words)
+
+    return convert_graph(source, target, external_over, change, "quantise").method
 
 
 def _smooth_file(path: Path, inputs: Sequence[Inputs], method: Method, external: bool) -> bool:
     """Smooth the graph of a file in place; returns whether any product was."""
     if method.smoothing is None or not inputs:
         return False
-    onnx = require("onnx")
-    model = onnx.load(str(path))
+    model = require("onnx").load(str(path))
     if not smooth(model, inputs, method.smoothing, method.exact):
         return False
-    for old in path.parent.glob(f"{path.name}_data"):
-        old.unlink()
-    onnx.save_model(model, str(path), save_as_external_data=external, location=f"{path.name}_data")
+    save_graph(model, path, external)
     return True
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cascaderank.export.extras import require
 
-Inputs = Mapping[str, NDArray[np.int64]]
+Inputs = Mapping[str, NDArray[Any]]
 Float32 = NDArray[np.float32]
 
 HEADS = frozenset({"head", "pooler", "classifier", "pre_classifier"})

@@ -11,8 +11,9 @@ from cascaderank.export.decoders.module import PRESENT
 from cascaderank.export.form import Form
 from cascaderank.export.graph import GraphInfo
 from cascaderank.export.manifest import significant
-from cascaderank.export.report import Agreement, ParityReport, QualityReport
+from cascaderank.export.report import Change, ParityReport, Speed
 from cascaderank.manifest import PAIRED, ROLES
+from cascaderank.model import prefix
 
 
 def input_table(decision: Decision, form: Form, graph: GraphInfo) -> dict[str, Any]:
@@ -72,10 +73,9 @@ def _head_size(decision: Decision) -> int:
     return int(sizes[-1]) if sizes and isinstance(sizes[-1], int) else 0
 
 
-def parity_table(
-    report: ParityReport, int8: Agreement | None = None, quality: QualityReport | None = None
-) -> dict[str, Any]:
-    """``[parity]``: fp32 beside the framework; of an int8 folder also int8 beside fp32, and nDCG@10 where measured."""
+def parity_table(report: ParityReport, change: Change | None = None) -> dict[str, Any]:
+    """``[parity]``: fp32 beside the framework; of another precision also that beside fp32, with keys that begin with
+    ``prefix`` of it, its nDCG@10 where that was measured, and its speed."""
     table: dict[str, Any] = {
         "reference": report.reference,
         "pairs": report.agreement.pairs,
@@ -85,20 +85,38 @@ def parity_table(
         "batch_max_abs_diff": significant(report.batch_max_abs_diff),
         "tolerance": report.tolerance,
     }
-    if int8 is not None:
-        table |= {
-            "int8_kendall_tau": _number(int8.kendall_tau),
-            "int8_max_abs_diff": significant(int8.max_abs_diff),
-            "int8_mean_abs_diff": significant(int8.mean_abs_diff),
+    if change is None:
+        return table
+    figures: dict[str, Any] = {
+        "kendall_tau": _number(change.agreement.kendall_tau),
+        "max_abs_diff": significant(change.agreement.max_abs_diff),
+        "mean_abs_diff": significant(change.agreement.mean_abs_diff),
+        "batch_max_abs_diff": significant(change.batch_max_abs_diff),
+    }
+    if change.quality is not None:
+        figures |= {
+            "ndcg10_fp32": round(change.quality.ndcg10_fp32, 4),
+            "ndcg10": round(change.quality.ndcg10, 4),
+            "ndcg10_loss": round(change.quality.loss, 4),
+            "ndcg10_loss_error": round(change.quality.loss_error, 4),
         }
-    if quality is not None:
-        table |= {
-            "int8_ndcg10_fp32": round(quality.ndcg10_fp32, 4),
-            "int8_ndcg10": round(quality.ndcg10_int8, 4),
-            "int8_ndcg10_loss": round(quality.loss, 4),
-            "data": quality.data,
-        }
-    return table
+        table["data"] = change.quality.data
+    table |= {f"{prefix(change.precision)}_{key}": value for key, value in figures.items()}
+    return {**table, "speed": _speed_table(change.speed)}
+
+
+def _speed_table(speed: Speed) -> dict[str, Any]:
+    """``[parity.speed]``: fp32's time over this precision's, and where that was measured."""
+    return {
+        "processor": speed.processor,
+        "onnxruntime": speed.onnxruntime,
+        "threads": 1,
+        "fp32_time_over_this": [
+            {"tokens": ratio.tokens, "rounds": ratio.rounds}
+            | {key: round(getattr(ratio, key), 3) for key in ("lower", "median", "upper")}
+            for ratio in speed.ratios
+        ],
+    }
 
 
 def range_of(report: ParityReport) -> list[float]:

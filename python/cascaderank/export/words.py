@@ -9,7 +9,7 @@ from pathlib import Path
 from cascaderank.export.decide import Decision, Options
 from cascaderank.export.hints import names_prompts
 from cascaderank.export.parity import batch_invariant
-from cascaderank.export.report import Agreement, ParityReport
+from cascaderank.export.report import Change, ParityReport
 from cascaderank.export.source import Source
 from cascaderank.model import MANIFEST
 
@@ -27,7 +27,7 @@ def recipe_of(found: Source, target: Path, precision: str, options: Options, fla
 
 
 def notes_of(
-    found: Source, decision: Decision, licence: str, parity: ParityReport, int8: Agreement | None
+    found: Source, decision: Decision, licence: str, parity: ParityReport, change: Change | None
 ) -> tuple[str, ...]:
     """What the person should know beyond the figures."""
     notes = []
@@ -38,10 +38,15 @@ def notes_of(
         )
     if licence == "unknown":
         notes.append(f"{found.name} names no licence; pass licence, and know it before you ship the folder")
-    if int8 is None and not batch_invariant(parity):
+    if change is None and not batch_invariant(parity.batch_max_abs_diff, parity.score_range):
         notes.append(
             f"scores move by {parity.batch_max_abs_diff:.1e} in micro-batches; {MANIFEST} says batch_invariant = false"
         )
-    if int8 is not None and int8.kendall_tau < 0.95:
-        notes.append(f"int8 keeps the order of fp32 only to Kendall tau {int8.kendall_tau:.3f}; compare nDCG with data")
+    if change is not None:
+        notes += change.notes
+        if change.quality is None and change.agreement.kendall_tau < 0.95:
+            notes.append(
+                f"{change.precision} keeps the order of fp32 only to Kendall tau {change.agreement.kendall_tau:.3f}; "
+                "compare nDCG with data"
+            )
     return tuple(notes)
