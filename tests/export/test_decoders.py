@@ -197,3 +197,17 @@ def test_a_window_beyond_local_attention_is_refused(tmp_path: Path) -> None:
     save_decoder(tmp_path / "source", "mistral", 256, sliding_window=64)
     with pytest.raises(ModelError, match="8 to 64 tokens"):
         export_model(tmp_path / "source", tmp_path / "out", template="zerank", max_length=128)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8-block", "int4-block"])
+def test_other_precisions_share_the_prefix_too(source: Path, tmp_path: Path, precision: str) -> None:
+    report = export_model(source, tmp_path / "out", template="zerank", precision=precision)
+    assert report.change is not None
+    documents = [text for _, text in all_pairs()[:10]]
+    with Engine(tmp_path / "out") as engine:
+        assert engine.spec.precision == precision
+        shared = engine.logits([("cap", document) for document in documents])
+        scored = Decoder(engine.part, share=False).score(make_request("cap", documents), np.arange(10), Counts())
+        alone = np.empty(10, np.float32)
+        alone[scored.positions] = scored.outputs
+    np.testing.assert_allclose(shared, alone, atol=1e-3 if precision == "fp16" else 1e-4, rtol=0)

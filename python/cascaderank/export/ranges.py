@@ -18,7 +18,10 @@ def peaks(model: Any, names: Sequence[str], inputs: Sequence[Inputs]) -> dict[st
     own = len(graph.node)
     for number, name in enumerate(names):  # reduced inside the run: whole tensors would fill the memory
         graph.node.append(onnx.helper.make_node("Abs", [name], [f"peak.abs.{number}"]))
-        graph.node.append(onnx.helper.make_node("ReduceMax", [f"peak.abs.{number}"], [f"peak.{number}"], keepdims=0))
+        graph.node.append(
+            onnx.helper.make_node("ReduceMax", [f"peak.abs.{number}"], [f"peak.max.{number}"], keepdims=0)
+        )
+        graph.node.append(onnx.helper.make_node("Relu", [f"peak.max.{number}"], [f"peak.{number}"]))  # of nothing: -inf
     try:
         found = channel_peaks(model, [f"peak.{number}" for number in range(len(names))], inputs)
     finally:

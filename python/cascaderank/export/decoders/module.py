@@ -10,6 +10,7 @@ from cascaderank.export.extras import first_line, quiet, require
 from cascaderank.export.source import Source
 
 LOGITS, PRESENT = "logits", "present"
+_NEVER = -3e4  # weighs exactly nothing after softmax, and is a number in fp16 too
 INPUTS = ("input_ids", "attention_mask", "past")
 
 
@@ -71,7 +72,7 @@ def graph_module(model: Any, row: Any) -> Any:
             places = torch.arange(length) + before
             # Padding is on the right, where a causal model never looks from a real token.
             hidden_from = torch.arange(before + length)[None, :] > places[:, None]
-            mask = torch.zeros(hidden_from.shape).masked_fill(hidden_from, torch.finfo(torch.float32).min)
+            mask = torch.zeros(hidden_from.shape).masked_fill(hidden_from, _NEVER)
             output = self.base(
                 input_ids=input_ids,
                 attention_mask=mask[None, None],
