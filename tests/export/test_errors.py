@@ -77,7 +77,7 @@ def weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> N
         ({"position_embedding_type": "alibi"}, "position_embedding_type 'alibi', which .* BERT class would ignore"),
         (
             {"model_type": "qwen3", "architectures": ["Qwen3ForSequenceClassification"]},
-            "reads query and document through a prompt.*kind decoder",
+            "no file of it says what it is asked.*--template",
         ),
     ],
     ids=["unknown", "no type", "monoT5", "listwise", "ALiBi", "a decoder's classifier"],
