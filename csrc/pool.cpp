@@ -83,8 +83,8 @@ void Pool::fuse_scored(Index stage) {
         present.push_back({index, values});
     };
     if (fusion_.kind != FusionKind::last) {
-        if (!first_.empty() && fusion_.kind != FusionKind::weighted) {
-            add(0, first_);  // the first pass has no calibration, so a weighted sum cannot take it
+        if (!first_.empty()) {
+            add(0, first_);
         }
         for (Index before = 0; before < stage; ++before) {
             if (ran_[static_cast<std::size_t>(before)] != 0) {

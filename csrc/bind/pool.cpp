@@ -20,22 +20,15 @@ FusionKind fusion_kind(const std::string& name) {
 }
 
 Fusion make_fusion(const std::string& kind, const std::string& normalisation, double rrf_k, std::vector<double> weights,
-                   const std::vector<std::pair<double, double>>& calibrations) {
+                   std::vector<Calibration> calibrations) {
     require(normalisation == "z-score" || normalisation == "min-max", "normalisation '", normalisation,
             "' is not z-score or min-max");
     require(std::isfinite(rrf_k) && rrf_k >= 0.0, "rrf_k is ", rrf_k, "; expected a finite number of at least 0");
     for (const double weight : weights) {
         require(std::isfinite(weight) && weight >= 0.0, "weight ", weight, "; expected a finite number of at least 0");
     }
-    Fusion fusion{fusion_kind(kind),
-                  normalisation == "z-score" ? Normalisation::z_score : Normalisation::min_max,
-                  rrf_k,
-                  std::move(weights),
-                  {}};
-    for (const auto& [a, b] : calibrations) {
-        fusion.calibrations.push_back({a, b});
-    }
-    return fusion;
+    return {fusion_kind(kind), normalisation == "z-score" ? Normalisation::z_score : Normalisation::min_max, rrf_k,
+            std::move(weights), std::move(calibrations)};
 }
 
 void reset(Pool& pool, Index size, const std::optional<FloatArray>& first_scores, Index stages, const Fusion& fusion) {

@@ -35,6 +35,13 @@ class Template:
     @property
     def max_length(self) -> int: ...
 
+class Calibration:
+    def __init__(
+        self, low: float, high: float, offset: float, logits: Sequence[float], log_odds: Sequence[float]
+    ) -> None: ...
+    def write_log_odds(self, logits: _Float32, out: _Float64) -> None: ...
+    def first_logit(self, limit: float) -> float: ...
+
 class Fusion:
     def __init__(
         self,
@@ -42,7 +49,7 @@ class Fusion:
         normalisation: str,
         rrf_k: float,
         weights: Sequence[float],
-        calibrations: Sequence[tuple[float, float]],
+        calibrations: Sequence[Calibration],
     ) -> None: ...
 
 class Pool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.calibration import line
 from cascaderank.config import CascadeConfig, Stage
 from cascaderank.errors import CascadeError, ConfigError, ScoreError
-from cascaderank.kernels import Fusion, NonFiniteScore, Pool
+from cascaderank.kernels import Calibration, Fusion, NonFiniteScore, Pool, log_odds
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
@@ -27,7 +29,12 @@ class Flow:
         self.scorers: tuple[Scorer, ...] = tuple(loader.load(stage) for stage in config.stages)
         self.specs: tuple[ModelSpec, ...] = tuple(scorer.part.spec for scorer in self.scorers)
         self.names = _unique_names(config.stages, self.specs)
-        self._fusion = _fusion(config, self.specs)
+        self._calibrations = tuple(_calibration(spec) for spec in self.specs)
+        self._fusion = _fusion(config, self.specs, self._calibrations)
+        self._min_logits = tuple(
+            _min_logit(stage, spec, calibration)
+            for stage, spec, calibration in zip(config.stages, self.specs, self._calibrations, strict=True)
+        )
         self._shows_last = config.fusion == "last"
 
     def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
@@ -60,11 +67,15 @@ class Flow:
                 )
                 break
         finishing = clock()
-        order, reached, values, scores = pool.finish(size if top_n is None else min(top_n, size))
-        self._show(request, reached, values, scores)
+        order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
+        scores = self._show(request, reached, values, logits)
+        probabilities = self._probabilities(reached, logits)
         ended = clock()
         trace_ = Trace(tuple(traces), (ended - started) * 1e3, (read - started) * 1e3, (ended - finishing) * 1e3)
-        return Ranking(order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_)
+        return Ranking(
+            order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_, logits,
+            probabilities,
+        )  # fmt: skip
 
     def _run_stage(self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64]) -> StageTrace:
         stage, scorer, counts = self.stages[number], self.scorers[number], Counts()
@@ -76,9 +87,9 @@ class Flow:
         self._collect(pool, number, request, scored)
         done, out = len(scored.positions), len(alive)
         if done:
-            _, out, below = pool.prune(number, stage.keep, _min_logit(stage, scorer.part.spec), stage.margin)
+            _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin)
             if below:
-                counts.notes.append(f"{below} candidates were below min_score or margin")
+                counts.notes.append(f"{below} candidates were below min_score, min_probability or margin")
         ended = clock()
         session = scorer.part.session
         return StageTrace(
@@ -124,9 +135,10 @@ class Flow:
         request: Request,
         reached: NDArray[np.int64],
         values: NDArray[np.float64],
-        scores: NDArray[np.float32],
-    ) -> None:
-        """Turn logits into the scores that are shown, in place; the order is already decided."""
+        logits: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """The scores that are shown, and ``values`` turned into those in place; the order is already decided."""
+        scores = logits.copy() if any(spec.output.squashed for spec in self.specs) else logits
         for number, spec in enumerate(self.specs):
             if spec.output.squashed:
                 scores[:, number] = _sigmoid(scores[:, number])
@@ -135,6 +147,18 @@ class Flow:
             values[places] = scores[places, reached[places]]
         if request.candidates.scores is None:
             values[reached < 0] = np.nan
+        return scores
+
+    def _probabilities(self, reached: NDArray[np.int64], logits: NDArray[np.float32]) -> NDArray[np.float64] | None:
+        """By the calibration of the stage each candidate reached, float64 ``[m]``, NaN without one."""
+        if not any(self._calibrations):
+            return None
+        found = np.full(len(reached), np.nan)
+        for number, calibration in enumerate(self._calibrations):
+            if calibration is not None:
+                places = np.flatnonzero(reached == number)
+                found[places] = _sigmoid(log_odds(calibration, logits[places, number]))
+        return found
 
 
 def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
@@ -152,28 +176,52 @@ def _unique_names(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> tuple[
     return tuple(name if names.index(name) == number else f"{name}#{number + 1}" for number, name in enumerate(names))
 
 
-def _fusion(config: CascadeConfig, specs: Sequence[ModelSpec]) -> Fusion:
-    calibrations = [(1.0, 0.0)]  # of the first pass, which a weighted sum leaves out
-    for stage, spec in zip(config.stages, specs, strict=True):
-        if config.fusion == "weighted" and stage.weight > 0 and spec.calibration is None:
+def _calibration(spec: ModelSpec) -> Calibration | None:
+    fitted = spec.calibration
+    if fitted is None:
+        return None
+    return Calibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds)
+
+
+def _fusion(config: CascadeConfig, specs: Sequence[ModelSpec], calibrations: Sequence[Calibration | None]) -> Fusion:
+    """Source 0 is the first pass, which a weighted sum takes only with a calibration of its own."""
+    weighted = config.fusion == "weighted"
+    fitted = line(1.0, 0.0) if config.first_calibration is None else line(*config.first_calibration)
+    maps = [Calibration(fitted.low, fitted.high, fitted.offset, [], [])]
+    for stage, spec, calibration in zip(config.stages, specs, calibrations, strict=True):
+        if weighted and stage.weight > 0 and calibration is None:
             raise ConfigError(
-                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml; "
-                "use fusion = 'convex', or weight = 0 for this stage"
+                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml, "
+                "which `cascaderank calibrate` makes; or use fusion = 'convex', or weight = 0 for this stage"
             )
-        calibrations.append(spec.calibration or (1.0, 0.0))
-    weights = [config.first_weight, *(stage.weight for stage in config.stages)]
-    return Fusion(config.fusion, config.normalisation, config.rrf_k, weights, calibrations)
+        maps.append(calibration or Calibration(1.0, 1.0, 0.0, [], []))
+    first = 0.0 if weighted and config.first_calibration is None else config.first_weight
+    weights = [first, *(stage.weight for stage in config.stages)]
+    return Fusion(config.fusion, config.normalisation, config.rrf_k, weights, maps)
 
 
-def _min_logit(stage: Stage, spec: ModelSpec) -> float | None:
-    """The logit at which the shown score is ``min_score``: limits work on logits, never on squashed scores."""
-    if stage.min_score is None or not spec.output.squashed:
-        return stage.min_score
-    return math.log(stage.min_score / (1.0 - stage.min_score))
+def _min_logit(stage: Stage, spec: ModelSpec, calibration: Calibration | None) -> float | None:
+    """The logit at which the shown score is ``min_score`` and the probability ``min_probability``, whichever is higher:
+    limits work on logits, never on squashed scores."""
+    limits: list[float] = []
+    if stage.min_score is not None:
+        limits.append(_log_odds(stage.min_score) if spec.output.squashed else stage.min_score)
+    if stage.min_probability is not None:
+        if calibration is None:
+            raise ConfigError(
+                f"stage {spec.name!r}: min_probability needs a fitted [calibration] in {spec.folder}/model.toml, which "
+                "`cascaderank calibrate` makes; or give min_score"
+            )
+        limits.append(calibration.first_logit(_log_odds(stage.min_probability)))
+    return max(limits) if limits else None
 
 
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    values = logits.astype(np.float64)
-    small = np.exp(-np.abs(values))  # never overflows
-    result: NDArray[np.float64] = np.where(values >= 0, 1.0, small) / (1.0 + small)
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
+
+
+def _sigmoid(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    exact = values.astype(np.float64)
+    small = np.exp(-np.abs(exact))  # never overflows
+    result: NDArray[np.float64] = np.where(exact >= 0, 1.0, small) / (1.0 + small)
     return result

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cascaderank._core import (
     DOCUMENT,
     QUERY,
+    Calibration,
     Fusion,
     NonFiniteScore,
     Pool,
@@ -29,6 +30,7 @@ from cascaderank._core import topk as _topk
 __all__ = [
     "DOCUMENT",
     "QUERY",
+    "Calibration",
     "Fusion",
     "Int64",
     "NonFiniteScore",
@@ -40,6 +42,7 @@ __all__ = [
     "dot_rows",
     "gather",
     "gather_tokens",
+    "log_odds",
     "maxsim",
     "normalize_rows",
     "pack",
@@ -149,6 +152,13 @@ def gather(texts: Ragged, rows: Int64) -> Ragged:
     ids = np.empty(int(cu_seqlens[-1]), np.int64)
     gather_ragged(texts.ids, texts.cu_seqlens, rows, ids)
     return Ragged(ids, cu_seqlens)
+
+
+def log_odds(calibration: Calibration, logits: Float32) -> NDArray[np.float64]:
+    """Calibrated log-odds of float32 ``[n]`` logits -> float64 ``[n]``; their sigmoid is the probability."""
+    out = np.empty(len(logits), np.float64)
+    calibration.write_log_odds(logits, out)
+    return out
 
 
 def topk(scores: Float32, k: int) -> Int64:
