@@ -25,7 +25,8 @@ double interpolate(const Calibration& map, double logit) {
     const auto right = static_cast<std::size_t>(after - map.logits.begin());
     const double x0 = map.logits[right - 1];
     const double y0 = map.log_odds[right - 1];
-    return y0 + (map.log_odds[right] - y0) * ((logit - x0) / (map.logits[right] - x0));
+    const double y1 = map.log_odds[right];
+    return std::min(y0 + (y1 - y0) * ((logit - x0) / (map.logits[right] - x0)), y1);  // rounding goes no further
 }
 
 }  // namespace
@@ -45,7 +46,7 @@ void check(const Calibration& map) {
 
 double log_odds(const Calibration& map, double logit) {
     if (!map.logits.empty()) {
-        return interpolate(map, logit) + kPlateauSlope * logit;
+        return interpolate(map, logit) + kPlateauSlope * std::clamp(logit, -kPlateauEnd, kPlateauEnd);
     }
     if (map.low == map.high) {
         return map.low * logit + map.offset;  // the same value, without the rounding of two logarithms

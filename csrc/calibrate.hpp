@@ -12,8 +12,8 @@ namespace cascade {
 //   log-odds = high * softplus(logit) - low * softplus(-logit) + offset
 // which is beta calibration of sigmoid(logit) (Kull, Silva Filho, Flach, AISTATS 2017), Platt's map where
 // low == high, and a temperature where the offset is 0 too. With knots an isotonic table: log-odds between knots by
-// linear interpolation, outside them those of the nearest knot, plus kPlateauSlope * logit: a plateau has next to one
-// probability, and inside it the order of the logits.
+// linear interpolation, outside them those of the nearest knot, plus kPlateauSlope * logit for logits within
+// +-kPlateauEnd: a plateau has next to one probability, and inside it the order of the logits. So a table is bounded.
 struct Calibration {
     double low = 1.0;
     double high = 1.0;
@@ -23,11 +23,12 @@ struct Calibration {
 };
 
 inline constexpr double kPlateauSlope = 1e-6;
+inline constexpr double kPlateauEnd = 1e4;
 
 // Throws unless the map is finite and strictly increasing.
 void check(const Calibration& map);
 
-// Strictly increasing in `logit`, up to rounding.
+// Never decreasing in `logit`, rounding included; strictly increasing up to rounding and, of a table, kPlateauEnd.
 double log_odds(const Calibration& map, double logit);
 
 // out: [n].

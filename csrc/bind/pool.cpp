@@ -100,6 +100,7 @@ void bind_pool(py::module_& module) {
         .def("reset", &reset, "size"_a, "first_scores"_a.noconvert(), "stages"_a, "fusion"_a)
         .def("alive", [](const Pool& pool) { return copy_of(pool.alive()); })
         .def("collect", &collect, "stage"_a, "positions"_a.noconvert(), "outputs"_a.noconvert(), "columns"_a)
+        .def("decided", &Pool::decided, "stage"_a, "count"_a)
         .def("prune", &prune, "stage"_a, "keep"_a, "min_logit"_a, "margin"_a)
         .def("finish", &finish, "count"_a);
 }

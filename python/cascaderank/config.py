@@ -22,7 +22,7 @@ _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "devi
 _STAGE_KEYS |= {"min_probability"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ class CascadeConfig:
     ``first_calibration``, the fitted line ``(a, b)`` from its score to log-odds. ``workers`` single-threaded
     runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
     a model's window is an error unless ``truncate_query``. ``check_golden`` scores every model's golden pairs when the
-    cascade is made and refuses a model that does not meet them.
+    cascade is made and refuses a model that does not meet them. ``early_stop`` (fusion ``weighted`` alone) ends a stage
+    when no candidate it has not scored can still get through, which changes nothing but the order of those cut off; a
+    stage with min_score, min_probability or margin is scored in full.
     """
 
     stages: tuple[Stage, ...]
@@ -115,6 +117,7 @@ class CascadeConfig:
     max_candidates: int = 10_000
     truncate_query: bool = False
     check_golden: bool = False
+    early_stop: bool = False
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +149,9 @@ class CascadeConfig:
         _integer("cascade", "max_candidates", self.max_candidates, 1)
         _flag("cascade", "truncate_query", self.truncate_query)
         _flag("cascade", "check_golden", self.check_golden)
+        _flag("cascade", "early_stop", self.early_stop)
+        if self.early_stop and self.fusion != "weighted":
+            raise ConfigError(f"cascade: early_stop with fusion {self.fusion!r}; only 'weighted' can be decided early")
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
             raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
 

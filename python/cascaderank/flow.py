@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cascaderank.calibration import line
 from cascaderank.config import CascadeConfig, Stage
-from cascaderank.errors import CascadeError, ConfigError, ScoreError
-from cascaderank.kernels import Calibration, Fusion, NonFiniteScore, Pool, log_odds
+from cascaderank.errors import CascadeError, ScoreError
+from cascaderank.kernels import NonFiniteScore, Pool
 from cascaderank.model import ModelSpec
+from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers, clock
 from cascaderank.stages import Counts, Loader, Scored, Scorer
+
+_ROUND = 8  # candidates scored before a stage that may end early is asked whether it is decided
 
 
 class Flow:
@@ -29,12 +29,13 @@ class Flow:
         self.scorers: tuple[Scorer, ...] = tuple(loader.load(stage) for stage in config.stages)
         self.specs: tuple[ModelSpec, ...] = tuple(scorer.part.spec for scorer in self.scorers)
         self.names = _unique_names(config.stages, self.specs)
-        self._calibrations = tuple(_calibration(spec) for spec in self.specs)
-        self._fusion = _fusion(config, self.specs, self._calibrations)
+        self._calibrations = tuple(native_calibration(spec) for spec in self.specs)
+        self._fusion = make_fusion(config, self.specs, self._calibrations)
         self._min_logits = tuple(
-            _min_logit(stage, spec, calibration)
+            min_logit(stage, spec, calibration)
             for stage, spec, calibration in zip(config.stages, self.specs, self._calibrations, strict=True)
         )
+        self._early_stop = config.early_stop
         self._shows_last = config.fusion == "last"
 
     def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
@@ -58,10 +59,10 @@ class Flow:
             if not request.budget.allows(0.0):
                 reasons.append(f"deadline: stage {self.names[number]!r} was not started")
                 break
-            trace = self._run_stage(pool, number, request, alive)
+            trace = self._run_stage(pool, number, request, alive, self._places(number, top_n))
             traces.append(trace)
             kept = trace.candidates_out
-            if trace.scored < trace.candidates_in:
+            if trace.scored + trace.spared < trace.candidates_in:
                 reasons.append(
                     f"deadline: stage {trace.name!r} scored {trace.scored} of {trace.candidates_in} candidates"
                 )
@@ -69,23 +70,44 @@ class Flow:
         finishing = clock()
         order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
         scores = self._show(request, reached, values, logits)
-        probabilities = self._probabilities(reached, logits)
+        chances = probabilities(self._calibrations, reached, logits)
         ended = clock()
         trace_ = Trace(tuple(traces), (ended - started) * 1e3, (read - started) * 1e3, (ended - finishing) * 1e3)
         return Ranking(
             order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_, logits,
-            probabilities,
+            chances,
         )  # fmt: skip
 
-    def _run_stage(self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64]) -> StageTrace:
+    def _places(self, number: int, top_n: int | None) -> int | None:
+        """How many of a stage's best decide the answer, where the stage may end once they are certain. Limits on logits
+        count whoever passes them, so a stage with any is scored in full."""
+        if not self._early_stop or self._min_logits[number] is not None or self.stages[number].margin is not None:
+            return None
+        keep = self.stages[number].keep
+        return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
+
+    def _run_stage(
+        self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64], places: int | None
+    ) -> StageTrace:
         stage, scorer, counts = self.stages[number], self.scorers[number], Counts()
         begun = clock()
-        scored = scorer.score(request, alive, counts)
-        if request.budget.cancellation.cancelled and not request.budget.expired:
-            raise CascadeError("the request was cancelled")
-        collecting = clock()
-        self._collect(pool, number, request, scored)
-        done, out = len(scored.positions), len(alive)
+        done, spared, collect_s = 0, 0, 0.0
+        for start, some in _rounds(alive, places):
+            scored = scorer.score(request, some, counts)
+            if request.budget.cancellation.cancelled and not request.budget.expired:
+                raise CascadeError("the request was cancelled")
+            collecting = clock()
+            self._collect(pool, number, request, scored, start)
+            done += len(scored.positions)
+            if places is not None and len(scored.positions) == len(some) and pool.decided(number, places):
+                spared = len(alive) - done
+            collect_s += clock() - collecting
+            if spared or len(scored.positions) < len(some):
+                break
+        collecting = clock() - collect_s
+        out = len(alive)
+        if spared:
+            counts.notes.append(f"{spared} candidates could not get through any more and were not scored")
         if done:
             _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin)
             if below:
@@ -113,15 +135,18 @@ class Flow:
             prune_ms=(ended - collecting) * 1e3,
             total_ms=(ended - begun) * 1e3,
             note="; ".join(text for text in (session.note, *counts.notes) if text),
+            spared=spared,
         )
 
     def _skipped(self, number: int, alive: int, reason: str) -> StageTrace:
         part = self.scorers[number].part
         return StageTrace(self.names[number], part.spec.kind, part.session.provider, alive, 0, alive, note=reason)
 
-    def _collect(self, pool: Pool, number: int, request: Request, scored: Scored) -> None:
+    def _collect(self, pool: Pool, number: int, request: Request, scored: Scored, start: int) -> None:
         try:
-            pool.collect(number, scored.positions, scored.outputs, scored.columns)
+            pool.collect(
+                number, scored.positions + start if start else scored.positions, scored.outputs, scored.columns
+            )
         except NonFiniteScore as error:
             candidate, value = error.args
             raise ScoreError(
@@ -138,10 +163,7 @@ class Flow:
         logits: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """The scores that are shown, and ``values`` turned into those in place; the order is already decided."""
-        scores = logits.copy() if any(spec.output.squashed for spec in self.specs) else logits
-        for number, spec in enumerate(self.specs):
-            if spec.output.squashed:
-                scores[:, number] = _sigmoid(scores[:, number])
+        scores = shown_scores(self.specs, logits)
         if self._shows_last:
             places = np.flatnonzero(reached >= 0)
             values[places] = scores[places, reached[places]]
@@ -149,16 +171,17 @@ class Flow:
             values[reached < 0] = np.nan
         return scores
 
-    def _probabilities(self, reached: NDArray[np.int64], logits: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """By the calibration of the stage each candidate reached, float64 ``[m]``, NaN without one."""
-        if not any(self._calibrations):
-            return None
-        found = np.full(len(reached), np.nan)
-        for number, calibration in enumerate(self._calibrations):
-            if calibration is not None:
-                places = np.flatnonzero(reached == number)
-                found[places] = _sigmoid(log_odds(calibration, logits[places, number]))
-        return found
+
+def _rounds(alive: NDArray[np.int64], places: int | None) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """All candidates at once; where a stage may end early first as many as decide, then a few at a time."""
+    if places is None:
+        yield 0, alive
+        return
+    start = 0
+    while start < len(alive):
+        size = max(places, _ROUND) if start == 0 else _ROUND
+        yield start, alive[start : start + size]
+        start += size
 
 
 def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
@@ -174,54 +197,3 @@ def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
 def _unique_names(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> tuple[str, ...]:
     names = [stage.name or spec.name for stage, spec in zip(stages, specs, strict=True)]
     return tuple(name if names.index(name) == number else f"{name}#{number + 1}" for number, name in enumerate(names))
-
-
-def _calibration(spec: ModelSpec) -> Calibration | None:
-    fitted = spec.calibration
-    if fitted is None:
-        return None
-    return Calibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds)
-
-
-def _fusion(config: CascadeConfig, specs: Sequence[ModelSpec], calibrations: Sequence[Calibration | None]) -> Fusion:
-    """Source 0 is the first pass, which a weighted sum takes only with a calibration of its own."""
-    weighted = config.fusion == "weighted"
-    fitted = line(1.0, 0.0) if config.first_calibration is None else line(*config.first_calibration)
-    maps = [Calibration(fitted.low, fitted.high, fitted.offset, [], [])]
-    for stage, spec, calibration in zip(config.stages, specs, calibrations, strict=True):
-        if weighted and stage.weight > 0 and calibration is None:
-            raise ConfigError(
-                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml, "
-                "which `cascaderank calibrate` makes; or use fusion = 'convex', or weight = 0 for this stage"
-            )
-        maps.append(calibration or Calibration(1.0, 1.0, 0.0, [], []))
-    first = 0.0 if weighted and config.first_calibration is None else config.first_weight
-    weights = [first, *(stage.weight for stage in config.stages)]
-    return Fusion(config.fusion, config.normalisation, config.rrf_k, weights, maps)
-
-
-def _min_logit(stage: Stage, spec: ModelSpec, calibration: Calibration | None) -> float | None:
-    """The logit at which the shown score is ``min_score`` and the probability ``min_probability``, whichever is higher:
-    limits work on logits, never on squashed scores."""
-    limits: list[float] = []
-    if stage.min_score is not None:
-        limits.append(_log_odds(stage.min_score) if spec.output.squashed else stage.min_score)
-    if stage.min_probability is not None:
-        if calibration is None:
-            raise ConfigError(
-                f"stage {spec.name!r}: min_probability needs a fitted [calibration] in {spec.folder}/model.toml, which "
-                "`cascaderank calibrate` makes; or give min_score"
-            )
-        limits.append(calibration.first_logit(_log_odds(stage.min_probability)))
-    return max(limits) if limits else None
-
-
-def _log_odds(probability: float) -> float:
-    return math.log(probability / (1.0 - probability))
-
-
-def _sigmoid(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    exact = values.astype(np.float64)
-    small = np.exp(-np.abs(exact))  # never overflows
-    result: NDArray[np.float64] = np.where(exact >= 0, 1.0, small) / (1.0 + small)
-    return result

@@ -18,7 +18,7 @@ class StageTrace:
     ``tokens`` counts tokens sent to the model (padding excluded), ``padding`` is the share of the tensors' tokens that
     was padding, ``run_ms`` the wall time of the micro-batches, ``model_ms`` the part of it inside ``session.run`` (per
     worker), ``encode_ms`` the time spent encoding documents that had no stored vectors. ``scored`` may be less than
-    ``candidates_in`` under a deadline.
+    ``candidates_in`` under a deadline; ``spared`` candidates were not scored as they could not get through any more.
     """
 
     name: str
@@ -41,6 +41,7 @@ class StageTrace:
     prune_ms: float = 0.0
     total_ms: float = 0.0
     note: str = ""
+    spared: int = 0
 
 
 _COLUMNS = (

@@ -102,6 +102,8 @@ def test_every_class_is_called_by_its_stub_s_keywords() -> None:
     for method in ("reset", "collect"):
         _, make, _ = CALLS[f"Pool.{method}"]
         assert list(make()) == SIGNATURES[f"Pool.{method}"]
+    with pytest.raises(ValueError, match="weighted"):
+        pool().decided(stage=0, count=1)
     assert pool(collected=True).prune(stage=0, keep=1, min_logit=None, margin=None) == (2, 1, 0)
     order, reached, value, logits = pool().finish(count=2)
     assert [array.dtype.name for array in (order, reached, value, logits)] == ["int64", "int64", "float64", "float32"]

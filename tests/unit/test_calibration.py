@@ -133,6 +133,10 @@ def test_the_first_logit_passes_and_the_one_before_does_not(method: str, limit: 
     native = kernels.Calibration(*slopes.get(method, (1.0, 1.0, 0.0)), table["logits"], table["log_odds"])
     wanted = math.log(limit / (1 - limit))
     found = native.first_logit(wanted)
+    if math.isinf(found):
+        assert method == "isotonic"
+        assert not -2.01 < wanted < 0.01  # the table does not reach so far
+        return
     around = np.array([found - abs(found) * 1e-3 - 1e-3, found + abs(found) * 1e-3 + 1e-3], np.float32)
     below, above = kernels.log_odds(native, around).tolist()
     assert below < wanted <= above

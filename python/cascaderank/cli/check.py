@@ -105,6 +105,11 @@ def _describe(spec: ModelSpec) -> list[str]:
             lines.append(f"int8 beside fp32: Kendall tau {parity['int8_kendall_tau']:.3f}")
     else:
         lines.append("note: the manifest states no parity; nothing vouches that it scores like its source")
+    if spec.calibration is not None:
+        on = spec.calibration.fitted_on
+        lines.append(f"calibration: {spec.calibration.method}, fitted on {on.get('data', 'data it does not name')}")
+    elif spec.kind == "cross_encoder":
+        lines.append("no calibration: its scores order, they are not probabilities (`cascaderank calibrate` fits one)")
     return lines
 
 
