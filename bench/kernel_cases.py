@@ -64,7 +64,7 @@ def _topk(random: np.random.Generator) -> Case:
 def _collect(random: np.random.Generator) -> Case:
     outputs = random.standard_normal((1000, 2)).astype(np.float32)
     positions = random.permutation(1000)
-    fusion = Fusion("last", "z-score", 60.0, [0.0, 1.0], [(1.0, 0.0)] * 2)
+    fusion = Fusion("last", "z-score", 60.0, [0.0, 1.0], [])
     pool = Pool()
     flat = outputs.reshape(-1)
 
@@ -94,7 +94,7 @@ def _collect(random: np.random.Generator) -> Case:
 def _request(random: np.random.Generator) -> Case:
     """What a request does besides the models: 1000 candidates, two stages that keep 100 and 20, convex fusion."""
     first, one, two = (random.standard_normal(1000).astype(np.float32) for _ in range(3))
-    fusion = Fusion("convex", "z-score", 60.0, [1.0, 1.0, 1.0], [(1.0, 0.0)] * 3)
+    fusion = Fusion("convex", "z-score", 60.0, [1.0, 1.0, 1.0], [])
     pool = Pool()
 
     def ours() -> Any:

@@ -88,7 +88,7 @@ void fuse(const Fusion& fusion, std::span<const Source> sources, std::span<doubl
             require(source.index < fusion.calibrations.size(), "source ", source.index, " has no calibration");
             const Calibration& map = fusion.calibrations[source.index];
             for (std::size_t i = 0; i < values.size(); ++i) {
-                values[i] += weight / (1.0 + std::exp(-(map.a * source.scores[i] + map.b)));
+                values[i] += weight * log_odds(map, source.scores[i]);
             }
         }
     }

@@ -2,6 +2,7 @@
 // A source is the first pass (0) or a stage (1 + its place). All sources hold finite values for every candidate given.
 #pragma once
 
+#include "calibrate.hpp"
 #include "types.hpp"
 
 #include <span>
@@ -11,12 +12,6 @@ namespace cascade {
 
 enum class FusionKind { last, rrf, convex, weighted };
 enum class Normalisation { z_score, min_max };
-
-// A fitted Platt map from logit to probability: sigmoid(a * logit + b).
-struct Calibration {
-    double a = 1.0;
-    double b = 0.0;
-};
 
 struct Fusion {
     FusionKind kind = FusionKind::last;
@@ -37,7 +32,7 @@ struct Source {
 //   last      the last source's score
 //   rrf       sum of w / (rrf_k + rank), rank 1-based under ranks_before      (Cormack, Clarke, Buettcher, SIGIR 2009)
 //   convex    sum of w * normalised score; a source without spread adds 0     (Bruch, Gai, Ingber, arXiv 2210.11934)
-//   weighted  sum of w * calibrated probability
+//   weighted  sum of w * calibrated log-odds, so the sigmoid of a value is again a probability
 void fuse(const Fusion& fusion, std::span<const Source> sources, std::span<double> values);
 
 }  // namespace cascade

@@ -69,8 +69,9 @@ void Pool::collect(Index stage, std::span<const Index> positions, std::span<cons
     ran_[static_cast<std::size_t>(stage)] = 1;
 }
 
-// Writes value_ of every entry in entries_ (the scored ones, in their previous order).
-void Pool::fuse_scored(Index stage) {
+// Gives every entry in entries_ (in their previous order) its value; what `stage` has not scored gets the largest
+// logit.
+void Pool::fuse_entries(Index stage) {
     fused_.resize(entries_.size());
     sources_.resize(static_cast<std::size_t>(stages_) + 1);
     std::vector<Source> present;
@@ -78,13 +79,14 @@ void Pool::fuse_scored(Index stage) {
         std::vector<double>& values = sources_[index];
         values.resize(entries_.size());
         std::transform(entries_.begin(), entries_.end(), values.begin(), [&](const Ranked& entry) {
-            return static_cast<double>(scores[static_cast<std::size_t>(entry.candidate)]);
+            const Score score = scores[static_cast<std::size_t>(entry.candidate)];
+            return static_cast<double>(std::isnan(score) ? std::numeric_limits<Score>::max() : score);
         });
         present.push_back({index, values});
     };
     if (fusion_.kind != FusionKind::last) {
-        if (!first_.empty() && fusion_.kind != FusionKind::weighted) {
-            add(0, first_);  // the first pass has no calibration, so a weighted sum cannot take it
+        if (!first_.empty()) {
+            add(0, first_);
         }
         for (Index before = 0; before < stage; ++before) {
             if (ran_[static_cast<std::size_t>(before)] != 0) {
@@ -96,8 +98,34 @@ void Pool::fuse_scored(Index stage) {
     fuse(fusion_, present, fused_);
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         entries_[i].value = fused_[i];
-        value_[static_cast<std::size_t>(entries_[i].candidate)] = fused_[i];
     }
+}
+
+bool Pool::decided(Index stage, Index count) {
+    require(stage > last_pruned_, "stage ", stage, " was pruned already");
+    require(count >= 1, "count is ", count, "; at least one place must be asked about");
+    const std::span<const Score> logits = column(stage);
+    require(fusion_.kind == FusionKind::weighted, "only a weighted sum can be decided early");
+    entries_.clear();
+    for (Index place = 0; place < alive_; ++place) {
+        entries_.push_back({0.0, place, order_[static_cast<std::size_t>(place)]});
+    }
+    if (entries_.empty()) {
+        return true;
+    }
+    fuse_entries(stage);
+    const auto unscored = std::partition(entries_.begin(), entries_.end(), [&](const Ranked& entry) {
+        return !std::isnan(logits[static_cast<std::size_t>(entry.candidate)]);
+    });
+    if (unscored == entries_.end()) {
+        return true;
+    }
+    if (unscored - entries_.begin() < count) {
+        return false;
+    }
+    const auto last = entries_.begin() + (count - 1);
+    std::nth_element(entries_.begin(), last, unscored, ranks_before);
+    return std::all_of(unscored, entries_.end(), [&](const Ranked& entry) { return ranks_before(*last, entry); });
 }
 
 PruneCounts Pool::prune(Index stage, const PruneRule& rule) {
@@ -124,7 +152,10 @@ PruneCounts Pool::prune(Index stage, const PruneRule& rule) {
         entries_.push_back({0.0, place, candidate});
     }
     if (!entries_.empty()) {
-        fuse_scored(stage);
+        fuse_entries(stage);
+    }
+    for (const Ranked& entry : entries_) {
+        value_[static_cast<std::size_t>(entry.candidate)] = entry.value;
     }
 
     const auto passes = [&](const Ranked& entry) {

@@ -36,6 +36,11 @@ class Pool {
     // micro-batch; stages are scored in ascending order.
     void collect(Index stage, std::span<const Index> positions, std::span<const Score> outputs, Index columns);
 
+    // Whether no candidate alive that `stage` has not scored can still rank among the stage's best `count`, whatever
+    // its logit. Exact: an unscored candidate is ordered by the same arithmetic, with the largest logit there is. With
+    // `weighted` over a bounded calibration that can happen early; other ways to fuse depend on every score.
+    bool decided(Index stage, Index count);
+
     // Orders what `stage` scored by the fused value and cuts. Unscored candidates do not go on.
     PruneCounts prune(Index stage, const PruneRule& rule);
 
@@ -51,7 +56,7 @@ class Pool {
   private:
     std::span<const Score> column(Index stage) const;
     std::span<Score> column(Index stage);
-    void fuse_scored(Index stage);
+    void fuse_entries(Index stage);
     void order_first_pass();
 
     struct Tail {  // part of order_ whose members are known but not yet sorted
@@ -71,9 +76,9 @@ class Pool {
     std::vector<Score> logits_;  // [stages, size], NaN where not scored
     std::vector<std::uint8_t> ran_;
     std::vector<Tail> tails_;
-    std::vector<Ranked> entries_;               // scratch of prune and finish
+    std::vector<Ranked> entries_;               // scratch of prune, decided and finish
     std::vector<Index> unscored_;               // scratch of prune
-    std::vector<std::vector<double>> sources_;  // scratch of fuse_scored
+    std::vector<std::vector<double>> sources_;  // scratch of fuse_entries
     std::vector<double> fused_;
 };
 

@@ -207,6 +207,11 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]]
         },
         ("out",),
     ),
+    "Calibration.write_log_odds": (
+        lambda **call: _core.Calibration(1.0, 2.0, 0.5, [], []).write_log_odds(**call),
+        lambda: {"logits": FLOATS[:3].copy(), "out": np.zeros(3, np.float64)},
+        ("out",),
+    ),
     "Pool.reset": (
         lambda **call: pool().reset(**call),
         lambda: {"size": 2, "first_scores": np.ones(2, np.float32), "stages": 1, "fusion": fusion()},

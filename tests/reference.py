@@ -91,7 +91,7 @@ def fuse(
     rrf_k: float,
     sources: Sequence[tuple[float, Sequence[float], tuple[float, float]]],
 ) -> list[float]:
-    """``sources``: (weight, scores in the previous order, calibration), the last one is the stage just scored."""
+    """``sources``: (weight, scores in the previous order, line to log-odds), the last one is the stage just scored."""
     if kind == "last":
         return list(sources[-1][1])
     total = 0.0
@@ -105,7 +105,7 @@ def fuse(
         elif kind == "convex":
             parts = _normalised(scores, normalisation, share)
         else:
-            parts = [share / (1.0 + math.exp(-(calibration[0] * score + calibration[1]))) for score in scores]
+            parts = [share * (calibration[0] * score + calibration[1]) for score in scores]
         for index, part in enumerate(parts):
             values[index] += part
     return values
@@ -179,8 +179,9 @@ class Pool:
             self.alive = []
             return 0, 0, 0
         sources = []
-        if self.first is not None and self.kind != "weighted":
-            sources.append((self._weight(0), [self.first[c] for c in scored], (1.0, 0.0)))
+        if self.first is not None:
+            calibration = self.calibrations[0] if self.calibrations else (1.0, 0.0)
+            sources.append((self._weight(0), [self.first[c] for c in scored], calibration))
         for before in range(stage + 1):
             if self.logits[before]:
                 calibration = self.calibrations[before + 1] if self.calibrations else (1.0, 0.0)

@@ -8,6 +8,7 @@ namespace cascade::bind {
 void bind_pack(pybind11::module_& module);
 void bind_prune(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
+void bind_calibrate(pybind11::module_& module);
 void bind_embed(pybind11::module_& module);
 void bind_maxsim(pybind11::module_& module);
 void bind_stored(pybind11::module_& module);

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     module.doc() = "Native kernels of cascaderank; called through cascaderank.kernels.";
     cascade::bind::bind_pack(module);
     cascade::bind::bind_prune(module);
+    cascade::bind::bind_calibrate(module);  // before the pool, whose fusion takes calibrations
     cascade::bind::bind_pool(module);
     cascade::bind::bind_embed(module);
     cascade::bind::bind_maxsim(module);

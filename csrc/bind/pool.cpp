@@ -20,22 +20,15 @@ FusionKind fusion_kind(const std::string& name) {
 }
 
 Fusion make_fusion(const std::string& kind, const std::string& normalisation, double rrf_k, std::vector<double> weights,
-                   const std::vector<std::pair<double, double>>& calibrations) {
+                   std::vector<Calibration> calibrations) {
     require(normalisation == "z-score" || normalisation == "min-max", "normalisation '", normalisation,
             "' is not z-score or min-max");
     require(std::isfinite(rrf_k) && rrf_k >= 0.0, "rrf_k is ", rrf_k, "; expected a finite number of at least 0");
     for (const double weight : weights) {
         require(std::isfinite(weight) && weight >= 0.0, "weight ", weight, "; expected a finite number of at least 0");
     }
-    Fusion fusion{fusion_kind(kind),
-                  normalisation == "z-score" ? Normalisation::z_score : Normalisation::min_max,
-                  rrf_k,
-                  std::move(weights),
-                  {}};
-    for (const auto& [a, b] : calibrations) {
-        fusion.calibrations.push_back({a, b});
-    }
-    return fusion;
+    return {fusion_kind(kind), normalisation == "z-score" ? Normalisation::z_score : Normalisation::min_max, rrf_k,
+            std::move(weights), std::move(calibrations)};
 }
 
 void reset(Pool& pool, Index size, const std::optional<FloatArray>& first_scores, Index stages, const Fusion& fusion) {
@@ -107,6 +100,7 @@ void bind_pool(py::module_& module) {
         .def("reset", &reset, "size"_a, "first_scores"_a.noconvert(), "stages"_a, "fusion"_a)
         .def("alive", [](const Pool& pool) { return copy_of(pool.alive()); })
         .def("collect", &collect, "stage"_a, "positions"_a.noconvert(), "outputs"_a.noconvert(), "columns"_a)
+        .def("decided", &Pool::decided, "stage"_a, "count"_a)
         .def("prune", &prune, "stage"_a, "keep"_a, "min_logit"_a, "margin"_a)
         .def("finish", &finish, "count"_a);
 }

@@ -19,9 +19,10 @@ PROVIDERS = ("cpu", "cuda", "auto")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-block", "int4-block")
 
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
+_STAGE_KEYS |= {"min_probability"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query", "check_golden"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,9 @@ class Stage:
     ``model`` is a model folder or the name of an installed model. ``keep`` is how many candidates leave the stage.
     ``weight`` is the stage's share in fusion. ``precision`` refuses a folder of another precision. ``provider`` is
     ``cpu``, ``cuda`` (an error where CUDA cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says
-    which). ``min_score`` drops candidates whose score (after the model's activation) is below it; ``margin`` those
-    more than that many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
+    which). ``min_score`` drops candidates whose score (after the model's activation) is below it, ``min_probability``
+    those whose calibrated probability is (an error for a model without calibration), ``margin`` those more than that
+    many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
     candidates than that. ``stored`` runs it only where the store knows all candidates (True), or does not (False): a
     cheap encoder for bare texts beside a better one with vectors made ahead. ``instruction`` is what a decoder is told
     to judge by (a request may say otherwise); None leaves it to the model folder. ``token_budget`` (tokens of one
@@ -49,6 +51,7 @@ class Stage:
     device: int = 0
     min_score: float | None = None
     margin: float | None = None
+    min_probability: float | None = None
     candidates_over: int | None = None
     stored: bool | None = None
     instruction: str | None = None
@@ -82,6 +85,10 @@ class Stage:
             _number(where, "min_score", self.min_score, -math.inf)
         if self.margin is not None:
             _number(where, "margin", self.margin, 0.0)
+        if self.min_probability is not None:
+            _number(where, "min_probability", self.min_probability, 0.0)
+            if not 0.0 < self.min_probability < 1.0:
+                raise ConfigError(f"{where}: min_probability is {self.min_probability}, expected between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +97,13 @@ class CascadeConfig:
 
     ``fusion`` orders the candidates that reached the same stage: ``last`` (that stage's logit), ``rrf`` (reciprocal
     ranks, constant ``rrf_k``), ``convex`` (weighted sum of scores normalised within the query) or ``weighted``
-    (weighted sum of calibrated probabilities). ``first_weight`` is the first pass's share. ``workers`` single-threaded
+    (weighted sum of calibrated log-odds). ``first_weight`` is the first pass's share; a weighted sum takes it only with
+    ``first_calibration``, the fitted line ``(a, b)`` from its score to log-odds. ``workers`` single-threaded
     runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
     a model's window is an error unless ``truncate_query``. ``check_golden`` scores every model's golden pairs when the
-    cascade is made and refuses a model that does not meet them.
+    cascade is made and refuses a model that does not meet them. ``early_stop`` (fusion ``weighted`` alone) ends a stage
+    when no candidate it has not scored can still get through, which changes nothing but the order of those cut off; a
+    stage with min_score, min_probability or margin is scored in full.
     """
 
     stages: tuple[Stage, ...]
@@ -101,11 +111,13 @@ class CascadeConfig:
     normalisation: str = "z-score"
     rrf_k: float = 60.0
     first_weight: float = 1.0
+    first_calibration: tuple[float, float] | None = None
     deadline_ms: float | None = None
     workers: int | None = None
     max_candidates: int = 10_000
     truncate_query: bool = False
     check_golden: bool = False
+    early_stop: bool = False
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +136,12 @@ class CascadeConfig:
         _choice("cascade", "normalisation", self.normalisation, NORMALISATIONS)
         _number("cascade", "rrf_k", self.rrf_k, 0.0)
         _number("cascade", "weights.first", self.first_weight, 0.0)
+        if self.first_calibration is not None:
+            a, b = self.first_calibration
+            _number("cascade", "first_calibration.a", a, 0.0)
+            _number("cascade", "first_calibration.b", b, -math.inf)
+            if a == 0.0:
+                raise ConfigError("cascade: first_calibration.a is 0; a calibration must keep the order, a > 0")
         if self.deadline_ms is not None:
             check_deadline("cascade", self.deadline_ms)
         if self.workers is not None:
@@ -131,6 +149,9 @@ class CascadeConfig:
         _integer("cascade", "max_candidates", self.max_candidates, 1)
         _flag("cascade", "truncate_query", self.truncate_query)
         _flag("cascade", "check_golden", self.check_golden)
+        _flag("cascade", "early_stop", self.early_stop)
+        if self.early_stop and self.fusion != "weighted":
+            raise ConfigError(f"cascade: early_stop with fusion {self.fusion!r}; only 'weighted' can be decided early")
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):
             raise ConfigError(f"cascade: fusion {self.fusion!r} over stages that all have weight 0")
 
@@ -181,6 +202,10 @@ def parse_config(table: Mapping[str, Any], where: str, base: Path | None = None)
             weights.only(("first",))
             del values["weights"]
             values["first_weight"] = weights.number("first", 1.0)
+        if "first_calibration" in values:
+            line = section.section("first_calibration")
+            line.only(("a", "b"))
+            values["first_calibration"] = line.number("a"), line.number("b")
     stages = tuple(_read_stage(entry, f"{where}: stage[{number}]") for number, entry in enumerate(entries, start=1))
     try:
         return CascadeConfig(stages=stages, base=base, **values)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.config import CascadeConfig, Stage
-from cascaderank.errors import CascadeError, ConfigError, ScoreError
-from cascaderank.kernels import Fusion, NonFiniteScore, Pool
+from cascaderank.errors import CascadeError, ScoreError
+from cascaderank.kernels import NonFiniteScore, Pool
 from cascaderank.model import ModelSpec
+from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers, clock
 from cascaderank.stages import Counts, Loader, Scored, Scorer
+
+_ROUND = 8  # candidates scored before a stage that may end early is asked whether it is decided
 
 
 class Flow:
@@ -27,7 +29,13 @@ class Flow:
         self.scorers: tuple[Scorer, ...] = tuple(loader.load(stage) for stage in config.stages)
         self.specs: tuple[ModelSpec, ...] = tuple(scorer.part.spec for scorer in self.scorers)
         self.names = _unique_names(config.stages, self.specs)
-        self._fusion = _fusion(config, self.specs)
+        self._calibrations = tuple(native_calibration(spec) for spec in self.specs)
+        self._fusion = make_fusion(config, self.specs, self._calibrations)
+        self._min_logits = tuple(
+            min_logit(stage, spec, calibration)
+            for stage, spec, calibration in zip(config.stages, self.specs, self._calibrations, strict=True)
+        )
+        self._early_stop = config.early_stop
         self._shows_last = config.fusion == "last"
 
     def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
@@ -51,34 +59,59 @@ class Flow:
             if not request.budget.allows(0.0):
                 reasons.append(f"deadline: stage {self.names[number]!r} was not started")
                 break
-            trace = self._run_stage(pool, number, request, alive)
+            trace = self._run_stage(pool, number, request, alive, self._places(number, top_n))
             traces.append(trace)
             kept = trace.candidates_out
-            if trace.scored < trace.candidates_in:
+            if trace.scored + trace.spared < trace.candidates_in:
                 reasons.append(
                     f"deadline: stage {trace.name!r} scored {trace.scored} of {trace.candidates_in} candidates"
                 )
                 break
         finishing = clock()
-        order, reached, values, scores = pool.finish(size if top_n is None else min(top_n, size))
-        self._show(request, reached, values, scores)
+        order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
+        scores = self._show(request, reached, values, logits)
+        chances = probabilities(self._calibrations, reached, logits)
         ended = clock()
         trace_ = Trace(tuple(traces), (ended - started) * 1e3, (read - started) * 1e3, (ended - finishing) * 1e3)
-        return Ranking(order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_)
+        return Ranking(
+            order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_, logits,
+            chances,
+        )  # fmt: skip
 
-    def _run_stage(self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64]) -> StageTrace:
+    def _places(self, number: int, top_n: int | None) -> int | None:
+        """How many of a stage's best decide the answer, where the stage may end once they are certain. Limits on logits
+        count whoever passes them, so a stage with any is scored in full."""
+        if not self._early_stop or self._min_logits[number] is not None or self.stages[number].margin is not None:
+            return None
+        keep = self.stages[number].keep
+        return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
+
+    def _run_stage(
+        self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64], places: int | None
+    ) -> StageTrace:
         stage, scorer, counts = self.stages[number], self.scorers[number], Counts()
         begun = clock()
-        scored = scorer.score(request, alive, counts)
-        if request.budget.cancellation.cancelled and not request.budget.expired:
-            raise CascadeError("the request was cancelled")
-        collecting = clock()
-        self._collect(pool, number, request, scored)
-        done, out = len(scored.positions), len(alive)
+        done, spared, collect_s = 0, 0, 0.0
+        for start, some in _rounds(alive, places):
+            scored = scorer.score(request, some, counts)
+            if request.budget.cancellation.cancelled and not request.budget.expired:
+                raise CascadeError("the request was cancelled")
+            collecting = clock()
+            self._collect(pool, number, request, scored, start)
+            done += len(scored.positions)
+            if places is not None and len(scored.positions) == len(some) and pool.decided(number, places):
+                spared = len(alive) - done
+            collect_s += clock() - collecting
+            if spared or len(scored.positions) < len(some):
+                break
+        collecting = clock() - collect_s
+        out = len(alive)
+        if spared:
+            counts.notes.append(f"{spared} candidates could not get through any more and were not scored")
         if done:
-            _, out, below = pool.prune(number, stage.keep, _min_logit(stage, scorer.part.spec), stage.margin)
+            _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin)
             if below:
-                counts.notes.append(f"{below} candidates were below min_score or margin")
+                counts.notes.append(f"{below} candidates were below min_score, min_probability or margin")
         ended = clock()
         session = scorer.part.session
         return StageTrace(
@@ -102,15 +135,18 @@ class Flow:
             prune_ms=(ended - collecting) * 1e3,
             total_ms=(ended - begun) * 1e3,
             note="; ".join(text for text in (session.note, *counts.notes) if text),
+            spared=spared,
         )
 
     def _skipped(self, number: int, alive: int, reason: str) -> StageTrace:
         part = self.scorers[number].part
         return StageTrace(self.names[number], part.spec.kind, part.session.provider, alive, 0, alive, note=reason)
 
-    def _collect(self, pool: Pool, number: int, request: Request, scored: Scored) -> None:
+    def _collect(self, pool: Pool, number: int, request: Request, scored: Scored, start: int) -> None:
         try:
-            pool.collect(number, scored.positions, scored.outputs, scored.columns)
+            pool.collect(
+                number, scored.positions + start if start else scored.positions, scored.outputs, scored.columns
+            )
         except NonFiniteScore as error:
             candidate, value = error.args
             raise ScoreError(
@@ -124,18 +160,28 @@ class Flow:
         request: Request,
         reached: NDArray[np.int64],
         values: NDArray[np.float64],
-        scores: NDArray[np.float32],
-    ) -> None:
-        """Turn logits into the scores that are shown, in place; the order is already decided."""
-        for number, spec in enumerate(self.specs):
-            if spec.output.squashed:
-                output = spec.output
-                scores[:, number] = _sigmoid((scores[:, number] - output.center) / output.temperature)
+        logits: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """The scores that are shown, and ``values`` turned into those in place; the order is already decided."""
+        scores = shown_scores(self.specs, logits)
         if self._shows_last:
             places = np.flatnonzero(reached >= 0)
             values[places] = scores[places, reached[places]]
         if request.candidates.scores is None:
             values[reached < 0] = np.nan
+        return scores
+
+
+def _rounds(alive: NDArray[np.int64], places: int | None) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """All candidates at once; where a stage may end early first as many as decide, then a few at a time."""
+    if places is None:
+        yield 0, alive
+        return
+    start = 0
+    while start < len(alive):
+        size = max(places, _ROUND) if start == 0 else _ROUND
+        yield start, alive[start : start + size]
+        start += size
 
 
 def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
@@ -151,31 +197,3 @@ def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
 def _unique_names(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> tuple[str, ...]:
     names = [stage.name or spec.name for stage, spec in zip(stages, specs, strict=True)]
     return tuple(name if names.index(name) == number else f"{name}#{number + 1}" for number, name in enumerate(names))
-
-
-def _fusion(config: CascadeConfig, specs: Sequence[ModelSpec]) -> Fusion:
-    calibrations = [(1.0, 0.0)]  # of the first pass, which a weighted sum leaves out
-    for stage, spec in zip(config.stages, specs, strict=True):
-        if config.fusion == "weighted" and stage.weight > 0 and spec.calibration is None:
-            raise ConfigError(
-                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml; "
-                "use fusion = 'convex', or weight = 0 for this stage"
-            )
-        calibrations.append(spec.calibration or (1.0, 0.0))
-    weights = [config.first_weight, *(stage.weight for stage in config.stages)]
-    return Fusion(config.fusion, config.normalisation, config.rrf_k, weights, calibrations)
-
-
-def _min_logit(stage: Stage, spec: ModelSpec) -> float | None:
-    """The logit at which the shown score is ``min_score``: limits work on logits, never on squashed scores."""
-    if stage.min_score is None or not spec.output.squashed:
-        return stage.min_score
-    odds = math.log(stage.min_score / (1.0 - stage.min_score))
-    return odds * spec.output.temperature + spec.output.center
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    values = logits.astype(np.float64)
-    small = np.exp(-np.abs(values))  # never overflows
-    result: NDArray[np.float64] = np.where(values >= 0, 1.0, small) / (1.0 + small)
-    return result

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cascaderank._core import (
     DOCUMENT,
     QUERY,
+    Calibration,
     Fusion,
     NonFiniteScore,
     Pool,
@@ -38,6 +39,7 @@ from cascaderank._core import topk as _topk
 __all__ = [
     "DOCUMENT",
     "QUERY",
+    "Calibration",
     "Fusion",
     "Int8Rows",
     "Int64",
@@ -54,6 +56,7 @@ __all__ = [
     "gather_tokens",
     "id_table_size",
     "index_ids",
+    "log_odds",
     "maxsim",
     "maxsim_rows",
     "normalize_rows",
@@ -190,6 +193,13 @@ def index_ids(ids: NDArray[np.uint8], cu_bytes: Int64) -> Int64:
     table = np.empty(id_table_size(len(cu_bytes) - 1), np.int64)
     _index_ids(ids, cu_bytes, table)
     return table
+
+
+def log_odds(calibration: Calibration, logits: Float32) -> NDArray[np.float64]:
+    """Calibrated log-odds of float32 ``[n]`` logits -> float64 ``[n]``; their sigmoid is the probability."""
+    out = np.empty(len(logits), np.float64)
+    calibration.write_log_odds(logits, out)
+    return out
 
 
 def topk(scores: Float32, k: int) -> Int64:

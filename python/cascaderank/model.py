@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from cascaderank.calibration import Calibration, read_calibration
 from cascaderank.errors import ModelError
 from cascaderank.manifest import Golden, Input, Output, read_golden, read_input, read_output
 from cascaderank.tables import Reader
@@ -26,8 +27,8 @@ class ModelSpec:
     """Everything needed to run a model folder and to trust its scores (DESIGN: a model folder).
 
     ``digest`` identifies what decides a score: the files' hashes and the input, output and window settings. Vectors and
-    tokens computed ahead are bound to it. ``calibration`` is the fitted Platt map ``(a, b)`` or None. Folders made
-    without golden scores have None in ``golden``.
+    tokens computed ahead are bound to it, and so is ``calibration``, the fitted map from logit to log-odds (or None).
+    Folders made without golden scores have None in ``golden``.
     """
 
     folder: Path
@@ -39,7 +40,7 @@ class ModelSpec:
     output: Output
     precision: str
     batch_invariant: bool
-    calibration: tuple[float, float] | None
+    calibration: Calibration | None
     golden: Golden | None
     files: Mapping[str, str]
     digest: str
@@ -112,9 +113,9 @@ def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSp
     files = _read_files(reader, path)
     if verify:
         _verify(path, files)
-    calibration = _read_calibration(reader)
     max_length = reader.integer("max_length", minimum=1)
     identity = json.dumps([files, table["input"], table["output"], max_length], sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(identity.encode()).hexdigest()
     return ModelSpec(
         folder=path,
         name=reader.text("name"),
@@ -125,10 +126,10 @@ def load_spec(folder: str | os.PathLike[str], *, verify: bool = True) -> ModelSp
         output=output,
         precision=precision.choice("weights", PRECISIONS),
         batch_invariant=precision.flag("batch_invariant"),
-        calibration=calibration,
+        calibration=read_calibration(reader.section("calibration"), digest) if "calibration" in table else None,
         golden=read_golden(reader.section("golden")) if "golden" in table else None,
         files=files,
-        digest=hashlib.sha256(identity.encode()).hexdigest(),
+        digest=digest,
         manifest=table,
     )
 
@@ -158,14 +159,3 @@ def _verify(folder: Path, files: Mapping[str, str]) -> None:
                 f"{path}: sha256 {actual[:16]}… is not the {expected[:16]}… of {MANIFEST}; the file is damaged or was "
                 "changed after export, re-export the model"
             )
-
-
-def _read_calibration(reader: Reader) -> tuple[float, float] | None:
-    if "calibration" not in reader.table:
-        return None
-    section = reader.section("calibration")
-    section.choice("kind", ("platt",))
-    a, b = section.number("a"), section.number("b")
-    if a <= 0:
-        raise ModelError(f"{section.where}.a is {a}; a calibration must keep the order, a > 0")
-    return a, b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, overload
@@ -17,7 +18,7 @@ class StageTrace:
     ``tokens`` counts tokens sent to the model (padding excluded), ``padding`` is the share of the tensors' tokens that
     was padding, ``run_ms`` the wall time of the micro-batches, ``model_ms`` the part of it inside ``session.run`` (per
     worker), ``encode_ms`` the time spent encoding documents that had no stored vectors. ``scored`` may be less than
-    ``candidates_in`` under a deadline.
+    ``candidates_in`` under a deadline; ``spared`` candidates were not scored as they could not get through any more.
     """
 
     name: str
@@ -40,6 +41,7 @@ class StageTrace:
     prune_ms: float = 0.0
     total_ms: float = 0.0
     note: str = ""
+    spared: int = 0
 
 
 _COLUMNS = (
@@ -115,7 +117,7 @@ class Hit:
     ``index`` is its place in the caller's list (0-based), ``rank`` its place in the ranking (1-based). ``stage`` is the
     last stage that scored it (None: no stage did). ``score`` is what ordered it among those that reached the same
     stage: that stage's score, or the fused value; None where nothing is known. ``scores`` has one entry per stage, None
-    where it was not scored.
+    where it was not scored. ``probability`` is that of the stage's fitted calibration, None where its model has none.
     """
 
     index: int
@@ -124,6 +126,7 @@ class Hit:
     score: float | None
     stage: str | None
     scores: tuple[float | None, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class Ranking(Sequence[Hit]):
     reached.
 
     ``order`` int64 ``[m]`` are the caller's indices. ``degraded`` says that work was skipped to meet the deadline,
-    ``reasons`` what and why.
+    ``reasons`` what and why. ``logits`` float32 ``[m, stages]`` are the models' raw outputs, NaN where not scored.
     """
 
     order: NDArray[np.int64]
@@ -144,6 +147,8 @@ class Ranking(Sequence[Hit]):
     scores: NDArray[np.float32] = field(repr=False)
     reasons: tuple[str, ...] = ()
     trace: Trace = field(default_factory=lambda: Trace((), 0.0, 0.0, 0.0), repr=False)
+    logits: NDArray[np.float32] | None = field(default=None, repr=False)
+    probabilities: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def degraded(self) -> bool:
@@ -156,6 +161,7 @@ class Ranking(Sequence[Hit]):
         index = int(self.order[place])
         reached = int(self.reached[place])
         value = float(self.values[place])
+        chance = math.nan if self.probabilities is None else float(self.probabilities[place])
         return Hit(
             index=index,
             id=self.ids[index] if self.ids else str(index),
@@ -163,6 +169,7 @@ class Ranking(Sequence[Hit]):
             score=None if value != value else value,
             stage=self.stages[reached] if reached >= 0 else None,
             scores=tuple(None if score != score else float(score) for score in self.scores[place].tolist()),
+            probability=None if chance != chance else chance,
         )
 
     @overload

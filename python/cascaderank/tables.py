@@ -75,6 +75,13 @@ class Reader:
             raise self._fail(key, value, "a list of strings")
         return tuple(value)
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        value = self._get(key, None)
+        numeric = isinstance(value, list) and all(type(item) in (int, float) and math.isfinite(item) for item in value)
+        if not numeric:
+            raise self._fail(key, value, "a list of finite numbers")
+        return tuple(map(float, value))
+
     def tables(self, key: str) -> Iterator[Reader]:
         """One reader per table of an array of tables."""
         value = self._get(key, None)

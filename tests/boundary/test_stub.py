@@ -64,7 +64,7 @@ def test_the_stub_has_every_name_and_no_other() -> None:
 
 
 def test_the_stub_has_every_method_and_no_other() -> None:
-    for owner in ("Template", "Fusion", "Pool"):
+    for owner in ("Template", "Calibration", "Fusion", "Pool"):
         real = {name for name in vars(getattr(_core, owner)) if not name.startswith("_")} | {"__init__"}
         stubbed = {name.partition(".")[2] for name in SIGNATURES if name.startswith(f"{owner}.")}
         stubbed |= {name for of, name in PROPERTIES if of == owner}
@@ -91,12 +91,19 @@ def test_every_class_is_called_by_its_stub_s_keywords() -> None:
     made = _core.Template(**form)
     assert {name: getattr(made, name) for name in form} == form
     assert sorted(PROPERTIES) == sorted(("Template", name) for name in form)
-    settings = {"kind": "rrf", "normalisation": "min-max", "rrf_k": 1.0, "weights": [1.0], "calibrations": [(1.0, 0.0)]}
+    settings = {"kind": "rrf", "normalisation": "min-max", "rrf_k": 1.0, "weights": [1.0], "calibrations": []}
     assert list(settings) == SIGNATURES["Fusion.__init__"]
     _core.Fusion(**settings)
+    table = {"low": 1.0, "high": 2.0, "offset": 0.5, "logits": [0.0, 1.0], "log_odds": [0.0, 0.0]}
+    assert list(table) == SIGNATURES["Calibration.__init__"]
+    assert _core.Calibration(**table).first_logit(limit=9e9) > 1e15  # the plateau's slope takes it there
+    _, make, _ = CALLS["Calibration.write_log_odds"]
+    assert list(make()) == SIGNATURES["Calibration.write_log_odds"]
     for method in ("reset", "collect"):
         _, make, _ = CALLS[f"Pool.{method}"]
         assert list(make()) == SIGNATURES[f"Pool.{method}"]
+    with pytest.raises(ValueError, match="weighted"):
+        pool().decided(stage=0, count=1)
     assert pool(collected=True).prune(stage=0, keep=1, min_logit=None, margin=None) == (2, 1, 0)
     order, reached, value, logits = pool().finish(count=2)
     assert [array.dtype.name for array in (order, reached, value, logits)] == ["int64", "int64", "float64", "float32"]

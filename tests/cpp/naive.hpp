@@ -128,6 +128,26 @@ inline std::vector<double> normalised(const std::vector<double>& scores, cascade
     return out;
 }
 
+// By the formula, which is exact enough for logits of a few units.
+inline double calibrated(const cascade::Calibration& map, double logit) {
+    if (map.logits.empty()) {
+        const double relevant = -std::log(1.0 + std::exp(-logit));
+        const double other = -std::log(1.0 + std::exp(logit));
+        return map.low * relevant - map.high * other + map.offset;
+    }
+    double value = map.log_odds.front();
+    for (std::size_t i = 0; i < map.logits.size(); ++i) {
+        if (map.logits[i] <= logit) {
+            value = map.log_odds[i];
+            if (i + 1 < map.logits.size()) {
+                const double share = (logit - map.logits[i]) / (map.logits[i + 1] - map.logits[i]);
+                value = (1.0 - share) * map.log_odds[i] + share * map.log_odds[i + 1];
+            }
+        }
+    }
+    return value + cascade::kPlateauSlope * logit;
+}
+
 // sources[s] has scores for every candidate; weights and calibrations stand at the same places.
 inline std::vector<double> fuse(const cascade::Fusion& fusion, const std::vector<std::vector<double>>& sources) {
     if (fusion.kind == cascade::FusionKind::last) {
@@ -150,7 +170,7 @@ inline std::vector<double> fuse(const cascade::Fusion& fusion, const std::vector
         } else {
             for (std::size_t i = 0; i < part.size(); ++i) {
                 const cascade::Calibration& map = fusion.calibrations[s];
-                part[i] = 1.0 / (1.0 + std::exp(-(map.a * sources[s][i] + map.b)));
+                part[i] = calibrated(map, sources[s][i]);
             }
         }
         for (std::size_t i = 0; i < part.size(); ++i) {

@@ -74,7 +74,7 @@ class Pool {
     std::map<cascade::Index, double> fused(cascade::Index stage, const std::vector<cascade::Index>& scored) {
         std::vector<std::size_t> indices;
         std::vector<std::vector<double>> scores;
-        if (!first_.empty() && fusion_.kind != cascade::FusionKind::weighted) {
+        if (!first_.empty() && fusion_.kind != cascade::FusionKind::last) {
             indices.push_back(0);
             scores.emplace_back();
             for (const cascade::Index candidate : scored) {

@@ -57,11 +57,12 @@ TEST(Fuse, ASourceWithoutSpreadAddsNothingEvenWhenItsMeanRounds) {
     }
 }
 
-TEST(Fuse, WeightedAddsCalibratedProbabilities) {
-    const Fusion fusion{.kind = FusionKind::weighted, .weights = {0.0, 2.0}, .calibrations = {{}, {2.0, -1.0}}};
-    const Scores values = fuse(fusion, {{9.0, -9.0}, {0.5, 1000.0}});
-    EXPECT_DOUBLE_EQ(values[0], 0.5);
-    EXPECT_DOUBLE_EQ(values[1], 1.0);
+TEST(Fuse, WeightedAddsCalibratedLogOdds) {
+    const Fusion fusion{
+        .kind = FusionKind::weighted, .weights = {1.0, 3.0}, .calibrations = {{0.5, 0.5, 1.0}, {2.0, 2.0, -1.0}}};
+    const Scores values = fuse(fusion, {{2.0, -2.0}, {0.5, 1000.0}});
+    EXPECT_DOUBLE_EQ(values[0], 0.25 * 2.0 + 0.75 * 0.0);
+    EXPECT_DOUBLE_EQ(values[1], 0.25 * 0.0 + 0.75 * 1999.0);
 }
 
 TEST(Fuse, EmptyCandidatesAreFine) {
@@ -91,7 +92,8 @@ TEST(Fuse, EqualsTheNaiveFusion) {
             const std::vector<float> raw = random.flip() ? random.tied_scores(count) : random.reals(count);
             sources.emplace_back(raw.begin(), raw.end());
             fusion.weights.push_back(static_cast<double>(random.between(1, 10)));
-            fusion.calibrations.push_back({static_cast<double>(random.real()), static_cast<double>(random.real())});
+            const double slope = 0.25 + 0.25 * static_cast<double>(random.between(0, 8));
+            fusion.calibrations.push_back({slope, random.flip() ? slope : 1.5, static_cast<double>(random.real())});
         }
         const Scores values = fuse(fusion, sources);
         const Scores expected = naive::fuse(fusion, sources);

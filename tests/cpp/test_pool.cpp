@@ -119,7 +119,7 @@ TEST(Pool, EqualsTheNaivePool) {
         Fusion fusion{.kind = static_cast<FusionKind>(random.between(0, 3))};
         for (Index source = 0; source <= stages; ++source) {
             fusion.weights.push_back(static_cast<double>(random.between(1, 5)));
-            fusion.calibrations.push_back({1.5, -0.25});
+            fusion.calibrations.push_back({1.5, 1.5, -0.25});
         }
         const Scores first = random.flip() ? random.tied_scores(static_cast<std::size_t>(size)) : Scores{};
         pool.reset(size, first, stages, fusion);

@@ -24,11 +24,17 @@ def columns(draw: st.DrawFn, count: int) -> list[list[float]]:
     return [draw(st.lists(value, min_size=size, max_size=size)) for _ in range(count)]
 
 
+def lines(maps_: list) -> list[kernels.Calibration]:
+    return [kernels.Calibration(a, a, b, [], []) for a, b in maps_]
+
+
 def fused(kind: str, how: str, k: float, sources: list[list[float]], weights: list[float], maps_: list) -> list[float]:
     """Values per candidate; source 0 is the first pass, the others are stages, all over all candidates."""
     first, *stages = sources
     pool = kernels.Pool()
-    pool.reset(len(first), np.array(first, np.float32), len(stages), kernels.Fusion(kind, how, k, weights, maps_))
+    pool.reset(
+        len(first), np.array(first, np.float32), len(stages), kernels.Fusion(kind, how, k, weights, lines(maps_))
+    )
     for stage, logits in enumerate(stages):
         pool.collect(stage, np.arange(len(first)), np.array(logits, np.float32)[pool.alive()], 1)
         pool.prune(stage, len(first), None, None)
@@ -47,9 +53,7 @@ def test_values_equal_the_reference(
     # The kernel sees the candidates in the first pass's order; only a rank depends on that, and only among ties.
     order = reference.topk(sources[0], len(sources[0]))
     pairs = [
-        (weights[number], [scores[index] for index in order], maps_[number])
-        for number, scores in enumerate(sources)
-        if not (kind == "weighted" and number == 0)  # the first pass has no calibration
+        (weights[number], [scores[index] for index in order], maps_[number]) for number, scores in enumerate(sources)
     ]
     expected = dict(zip(order, reference.fuse(kind, how, 60.0, pairs), strict=True))
     found = fused(kind, how, 60.0, sources, weights, maps_)

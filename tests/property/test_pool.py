@@ -40,7 +40,7 @@ def test_any_sequence_of_stages_equals_the_reference(
         size,
         None if first is None else np.array(first, np.float32),
         stages,
-        kernels.Fusion(kind, how, 60.0, weights, maps),
+        kernels.Fusion(kind, how, 60.0, weights, [kernels.Calibration(a, a, b, [], []) for a, b in maps]),
     )
     for stage in range(stages):
         assert pool.alive().tolist() == slow.alive

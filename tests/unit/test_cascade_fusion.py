@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import reference
+from calibrated import add_calibration
 from cascaderank import (
     Cascade,
     ConfigError,
     Stage,
 )
+from cascaderank.config import CascadeConfig
 from ranking import COUNTS, QUERY, TEXTS, summary
 from tiny import make_cross_encoder
 
@@ -51,20 +53,27 @@ def test_a_missing_first_pass_leaves_the_others_proportions(models: Path) -> Non
         assert summary(heavy.rank(QUERY, TEXTS)) == summary(light.rank(QUERY, TEXTS))
 
 
-def test_weighted_fusion_adds_calibrated_probabilities(tmp_path: Path) -> None:
-    fitted = {"calibration__kind": "platt", "calibration__b": -1.0, "calibration__data": "by hand"}
-    one = make_cross_encoder(tmp_path / "one", calibration__a=1.0, **fitted)
-    two = make_cross_encoder(tmp_path / "two", graph={"scale": 0.5}, calibration__a=2.0, **fitted)
+def test_weighted_fusion_adds_calibrated_log_odds(tmp_path: Path) -> None:
+    one = add_calibration(make_cross_encoder(tmp_path / "one"), a=1.0, b=-1.0)
+    two = add_calibration(make_cross_encoder(tmp_path / "two", graph={"scale": 0.5}), a=3.0, b=-1.0)
     with Cascade([Stage(one, keep=7, weight=3.0), Stage(two, keep=7)], fusion="weighted") as cascade:
         ranking = cascade.rank(QUERY, TEXTS, scores=[float(index) for index in range(7)])
 
-    def sigmoid(value: float) -> float:
-        return 1 / (1 + np.exp(-value))
-
-    by_hand = {i: 0.75 * sigmoid(count - 1) + 0.25 * sigmoid(2 * count / 2 - 1) for i, count in enumerate(COUNTS)}
+    by_hand = {i: 0.75 * (count - 1) + 0.25 * (3 * count / 2 - 1) for i, count in enumerate(COUNTS)}
     assert [hit.score for hit in ranking] == pytest.approx([by_hand[index] for index in ranking.order.tolist()])
     # Ties keep the previous order, which is the first pass's: 5 before 1, 4 before 0.
     assert ranking.order.tolist() == [6, 2, 3, 5, 1, 4, 0]
+    assert ranking[0].probability == pytest.approx(1 / (1 + np.exp(-(3 * 4 / 2 - 1))))  # of the stage it reached
+
+
+def test_weighted_fusion_takes_a_calibrated_first_pass(tmp_path: Path) -> None:
+    folder = add_calibration(make_cross_encoder(tmp_path / "m"), a=1.0, b=0.0)
+    config = CascadeConfig((Stage(folder, keep=7),), fusion="weighted", first_weight=3.0, first_calibration=(2.0, -1.0))
+    first = [float(index) for index in range(7)]
+    with Cascade(config) as cascade:
+        ranking = cascade.rank(QUERY, TEXTS, scores=first)
+    by_hand = {i: 0.75 * (2 * first[i] - 1) + 0.25 * count for i, count in enumerate(COUNTS)}
+    assert [hit.score for hit in ranking] == pytest.approx([by_hand[index] for index in ranking.order.tolist()])
 
 
 def test_weighted_fusion_over_an_uncalibrated_stage_is_refused(models: Path) -> None:

@@ -34,17 +34,11 @@ def test_encoders(models: Path) -> None:
     assert not late.output.squashed
 
 
-def test_a_calibration(tmp_path: Path) -> None:
-    folder = make_cross_encoder(tmp_path / "m", calibration__kind="platt", calibration__a=0.5, calibration__b=-1)
-    assert load_spec(folder).calibration == (0.5, -1.0)
-
-
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
         ({"name": "other"}, True),
         ({"source__recipe": "other"}, True),
-        ({"calibration__kind": "platt", "calibration__a": 2.0, "calibration__b": 0.0}, True),
         ({"max_length": 31}, False),
         ({"input__query_prefix": "query: "}, False),
         ({"input__segments": (0, 0, 0, 0, 0)}, False),
@@ -105,9 +99,6 @@ CROSS = [
     ({"precision__batch_invariant": 1}, "batch_invariant is 1, expected true or false"),
     ({"precision__layout": "packed"}, "only padded graphs can be run"),
     ({"precision__layout": "ragged"}, "layout is 'ragged'"),
-    ({"calibration__kind": "isotonic"}, "kind is 'isotonic', expected one of platt"),
-    ({"calibration__kind": "platt", "calibration__a": -1.0, "calibration__b": 0.0}, "must keep the order, a > 0"),
-    ({"calibration__kind": "platt", "calibration__a": 1.0}, "key 'b' is missing"),
 ]
 ENCODERS = [
     ("bi_encoder", {"output__dimension": None}, "key 'dimension' is missing"),

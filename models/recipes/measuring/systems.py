@@ -38,7 +38,7 @@ def cascade_order(config: CascadeConfig, parts: Parts) -> Order:
     if config.fusion == "weighted" or any(limit != (None,) * 4 for limit in limits):
         raise ValueError("min_score, margin, when and weighted fusion cannot be followed from scores alone")
     weights = [config.first_weight, *(stage.weight for stage in config.stages)]
-    fusion = Fusion(config.fusion, config.normalisation, config.rrf_k, weights, [(1.0, 0.0)] * len(weights))
+    fusion = Fusion(config.fusion, config.normalisation, config.rrf_k, weights, [])
     size, pool = len(parts[FIRST]), Pool()
     pool.reset(size, parts[FIRST].astype(np.float32), len(config.stages), fusion)
     for number, stage in enumerate(config.stages):

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from cascaderank.cli.arguments import add_command, add_deadline, open_cascade, positive_integer
-
-if TYPE_CHECKING:
-    from cascaderank.cascade import Cascade
-    from cascaderank.demo.questions import Split
-    from cascaderank.evaluate import BeirData
-    from cascaderank.evaluate.requests import Request
-    from cascaderank.store import Store
 
 _TEXT = """\
 Measure a cascade: P50, P95, P99 and maximum per stage and in total, pairs and tokens per second, padding, the share of
@@ -62,6 +55,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.bench_show import show
+    from cascaderank.cli.collection import encode_candidates, read_collection
     from cascaderank.cli.terminal import console, progress
     from cascaderank.evaluate.bench import BenchSettings, run_bench
     from cascaderank.evaluate.plot import check_plot, save_plot
@@ -78,12 +72,14 @@ def run(options: argparse.Namespace) -> int:
     # A store may lack some of the documents.
     stored = None if options.store is not None else not options.raw
     with open_cascade(options.cascade, stored) as cascade:
-        data, what = _collection(options)
+        data, what = read_collection(options.data, options.split, "test")
         with progress("first pass: queries") as report:
             requests = make_requests(data, options.candidates, report)
         if options.queries is not None:
             requests = evenly(requests, options.queries)
-        store = None if options.raw else _store(options, cascade, data, requests)
+        store = None
+        if not options.raw:
+            store = encode_candidates(cascade, data, requests, options.store, packaged=options.data is None)
         settings = BenchSettings(
             requests=options.requests,
             concurrency=options.concurrency,
@@ -100,52 +96,6 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         save_plot(found, options.plot)
     return 0
-
-
-def _collection(options: argparse.Namespace) -> tuple[BeirData, str]:
-    """The judged collection and what to call it."""
-    from cascaderank.evaluate import BeirData, load_beir
-
-    if options.data is not None:
-        split = options.split or "test"
-        return load_beir(options.data, split), f"{options.data.resolve().name}, {split}"
-    from cascaderank.cli.demo import read_documents
-    from cascaderank.cli.terminal import say
-    from cascaderank.demo.questions import absent_passages, load_questions
-
-    split = options.split or "dev"
-    questions = load_questions(cast("Split", split))  # refuses what is neither half
-    corpus = {document.id: document.text for document in read_documents()}
-    absent = absent_passages(questions, corpus)
-    if absent:
-        say(f"cascaderank: note: this Python lacks {len(absent)} labelled passages; recall counts them as missed")
-    return (
-        BeirData(
-            corpus,
-            {question.id: question.question for question in questions},
-            {question.id: dict(question.relevant) for question in questions},
-        ),
-        f"questions about Python's documentation, {split}",
-    )
-
-
-def _store(options: argparse.Namespace, cascade: Cascade, data: BeirData, requests: list[Request]) -> Store:
-    """Documents encoded ahead: from a store, from the demo's cache, or now (only those that are candidates)."""
-    from cascaderank.cli.demo import load_vectors
-    from cascaderank.cli.terminal import progress
-    from cascaderank.documents import Document
-    from cascaderank.evaluate.requests import candidate_documents
-    from cascaderank.store import Store
-
-    if options.store is not None and options.store.exists():
-        return Store.open(options.store)
-    if options.data is None and options.store is None:
-        return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
-    with progress("encoding the candidates, ahead of the requests") as report:
-        store = cascade.encode(candidate_documents(requests), report)
-    if options.store is not None:
-        store.save(options.store)
-    return store
 
 
 def _write_json(path: Path, found: dict[str, Any]) -> None:

@@ -137,6 +137,11 @@ def _describe(spec: ModelSpec) -> list[str]:
         lines += _beside_fp32(spec)
     else:
         lines.append("note: the manifest states no parity; nothing vouches that it scores like its source")
+    if spec.calibration is not None:
+        on = spec.calibration.fitted_on
+        lines.append(f"calibration: {spec.calibration.method}, fitted on {on.get('data', 'data it does not name')}")
+    elif spec.kind == "cross_encoder":
+        lines.append("no calibration: its scores order, they are not probabilities (`cascaderank calibrate` fits one)")
     return lines
 
 

@@ -87,6 +87,8 @@ def _print_json(ranking: Ranking, lines: Lines) -> None:
     for hit in ranking:
         document = lines.documents[hit.index]
         row: dict[str, Any] = {"rank": hit.rank, "id": document.id, "score": hit.score, "stage": hit.stage}
+        if hit.probability is not None:
+            row["probability"] = hit.probability
         row["scores"] = dict(zip(ranking.stages, hit.scores, strict=True))
         if document.score is not None:
             row["first_score"] = document.score

@@ -28,11 +28,8 @@ def load_beir(folder: str | Path, split: str) -> BeirData:
     Raises ``InputError`` naming the file and the line for what is missing, malformed, or points nowhere.
     """
     root = Path(folder)
-    corpus = {
-        identifier: f"{row.get('title') or ''} {row['text']}".strip()
-        for identifier, row in _read_jsonl(_find(root, "corpus.jsonl"))
-    }
-    texts = {identifier: str(row["text"]) for identifier, row in _read_jsonl(_find(root, "queries.jsonl"))}
+    corpus = read_corpus(find_file(root, "corpus.jsonl"))
+    texts = {identifier: str(row["text"]) for identifier, row in _read_jsonl(find_file(root, "queries.jsonl"))}
     path = root / "qrels" / f"{split}.tsv"
     if not path.is_file():
         found = sorted(other.stem for other in path.parent.glob("*.tsv"))
@@ -47,21 +44,28 @@ def load_beir(folder: str | Path, split: str) -> BeirData:
     return BeirData(corpus, {query: texts[query] for query in qrels}, qrels)
 
 
-def _find(root: Path, name: str) -> Path:
+def read_corpus(path: Path) -> dict[str, str]:
+    """Texts by id, in the order of a ``corpus.jsonl``; ``load_beir`` says what is refused."""
+    return {identifier: f"{row.get('title') or ''} {row['text']}".strip() for identifier, row in _read_jsonl(path)}
+
+
+def find_file(root: Path, name: str) -> Path:
+    """``root / name`` or the same with ``.gz``."""
     for path in (root / name, root / f"{name}.gz"):
         if path.is_file():
             return path
     raise InputError(f"{root / name}: not found, nor with .gz; expected a folder in the layout of BEIR")
 
 
-def _open(path: Path) -> IO[str]:
+def open_text(path: Path) -> IO[str]:
+    """A UTF-8 text file, compressed by gzip where its name says so."""
     if path.suffix == ".gz":
         return cast("IO[str]", gzip.open(path, "rt", encoding="utf-8"))
     return path.open(encoding="utf-8")
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    with _open(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -1,0 +1,63 @@
+"""The judged collection that a command measures on, and its documents encoded ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from cascaderank.cascade import Cascade
+    from cascaderank.demo.questions import Split
+    from cascaderank.evaluate import BeirData
+    from cascaderank.evaluate.requests import Request
+    from cascaderank.store import Store
+
+
+def read_collection(folder: Path | None, split: str | None, default: str) -> tuple[BeirData, str]:
+    """A folder in BEIR's layout (its split ``default`` where none is named), or the packaged questions about Python's
+    documentation for None; and what to call it."""
+    from cascaderank.evaluate import BeirData, load_beir
+
+    if folder is not None:
+        split = split or default
+        return load_beir(folder, split), f"{folder.resolve().name}, {split}"
+    from cascaderank.cli.demo import read_documents
+    from cascaderank.cli.terminal import say
+    from cascaderank.demo.questions import absent_passages, load_questions
+
+    split = split or "dev"
+    questions = load_questions(cast("Split", split))  # refuses what is neither half
+    corpus = {document.id: document.text for document in read_documents()}
+    absent = absent_passages(questions, corpus)
+    if absent:
+        say(f"cascaderank: note: this Python lacks {len(absent)} labelled passages; recall counts them as missed")
+    return (
+        BeirData(
+            corpus,
+            {question.id: question.question for question in questions},
+            {question.id: dict(question.relevant) for question in questions},
+        ),
+        f"questions about Python's documentation, {split}",
+    )
+
+
+def encode_candidates(
+    cascade: Cascade, data: BeirData, requests: list[Request], file: Path | None, *, packaged: bool
+) -> Store:
+    """Documents encoded ahead: from ``file``, from the demo's cache where the collection is the ``packaged`` one, or
+    now (only those that are candidates; written to ``file`` where one is named)."""
+    from cascaderank.cli.demo import load_vectors
+    from cascaderank.cli.terminal import progress
+    from cascaderank.documents import Document
+    from cascaderank.evaluate.requests import candidate_documents
+    from cascaderank.store import Store
+
+    if file is not None and file.exists():
+        return Store.open(file)
+    if packaged and file is None:
+        return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
+    with progress("encoding the candidates, ahead of the requests") as report:
+        store = cascade.encode(candidate_documents(requests), report)
+    if file is not None:
+        store.save(file)
+    return store

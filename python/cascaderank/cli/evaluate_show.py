@@ -1,0 +1,124 @@
+"""What ``evaluate`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cascaderank.cli.terminal import milliseconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SHOWN = {
+    "R@kept": "recall@kept",
+    "R@10": "recall@10",
+    "R@20": "@20",
+    "R@100": "@100",
+    "nDCG@10": "nDCG@10",
+    "RR@10": "MRR@10",
+    "Success@1": "accuracy@1",
+    "Success@10": "@10",
+    "AP": "MAP",
+}
+_WITH_INTERVAL = ("R@kept", "nDCG@10", "RR@10", "AP")
+_MOST_QUERIES = 5  # of those that lost something, per stage; JSON has all
+
+
+def show(screen: Console, found: Mapping[str, Any]) -> None:
+    """Print an evaluation (``evaluate``)."""
+    queries, machine = found["queries"], found["machine"]
+    screen.print(
+        f"{found['data']}: {len(queries)} queries, {found['candidates']} candidates, relevant from grade "
+        f"{found['relevant_from']}; 95 % bootstrap intervals over queries in brackets"
+    )
+    screen.print(f"{machine['cores']} cores, {machine['processor'] or machine['machine']}\n", style="dim")
+    if found["few_queries"]:
+        screen.print(f"note: {len(queries)} queries are few; below 100 the intervals are wide\n")
+    screen.print(_quality(found["points"]))
+    _show_losses(screen, found["losses"], {entry["query_id"]: entry["query"] for entry in queries})
+    screen.print(_times(found["latency"]))
+    if "against" in found:
+        screen.print("\nagainst:")
+        screen.print(_quality(found["against"]["points"]))
+        screen.print(_times(found["against"]["latency"]))
+        _show_comparison(screen, found["comparison"])
+
+
+def _quality(points: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("after", no_wrap=True)
+    for name in ("kept", *_SHOWN.values()):
+        table.add_column(name, justify="right", no_wrap=True)
+    for point in points:
+        values = point["values"]
+        row = [_mean(values[key], key in _WITH_INTERVAL) for key in _SHOWN]
+        table.add_row(Text(point["name"]), f"{point['kept']:.0f}", *row)
+    return table
+
+
+def _mean(value: Mapping[str, Any], with_interval: bool) -> str:
+    if not with_interval:
+        return f"{value['mean']:.3f}"
+    low, high = value["interval"]
+    return f"{value['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _show_losses(screen: Console, losses: Sequence[Mapping[str, Any]], queries: Mapping[str, str]) -> None:
+    for entry in losses:
+        what = "did not find" if entry is losses[0] else "lost"
+        screen.print(
+            f"\n{entry['name']} {what} {entry['lost']} of {entry['relevant_in']} relevant documents, for "
+            f"{len(entry['queries'])} queries"
+        )
+        for query in entry["queries"][:_MOST_QUERIES]:
+            named = ", ".join(list(query["lost"])[:4]) + (" …" if len(query["lost"]) > 4 else "")
+            screen.print(Text(f"  {len(query['lost'])} for {queries[query['query_id']][:70]!r}: {named}"))
+    screen.print()
+
+
+def _times(latency: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    for name in ("P50", "P95", "P99"):
+        table.add_column(name, justify="right")
+    for stage in [*latency["stages"], {"name": "in all", "ms": latency["ms"]}]:
+        times = ["-"] * 3 if stage["ms"] is None else [milliseconds(stage["ms"][key]) for key in ("p50", "p95", "p99")]
+        table.add_row(Text(stage["name"]), *times)
+    return table
+
+
+def _show_comparison(screen: Console, comparison: Mapping[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("at the end", "left"), ("this - other", "right"), ("p", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for key, title in _SHOWN.items():
+        name = title if not title.startswith("@") else f"{key.partition('@')[0].replace('R', 'recall')}{title}"
+        table.add_row(name.replace("Success", "accuracy"), *_difference(comparison["measures"][key]))
+    screen.print(f"\nthis cascade minus the other, {comparison['test']}:")
+    screen.print(table)
+    screen.print(f"the other takes {comparison['time_ratio']['median']:.2f} times as long (median over queries)")
+
+
+def _difference(found: Mapping[str, Any]) -> tuple[str, str]:
+    low, high = found["interval"]
+    return f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}]", f"{found['p_value']:.4f}"
+
+
+def show_ablation(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """Print the ways to fuse, best first, and those that were left out with the reason."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("fusion", "nDCG@10", "MRR@10", "MAP", "nDCG@10 - best", "p"):
+        table.add_column(name, justify="left" if name == "fusion" else "right")
+    measured = [entry for entry in found if "values" in entry]
+    for entry in sorted(measured, key=lambda entry: -entry["values"]["nDCG@10"]["mean"]):
+        values = (_mean(entry["values"][key], True) for key in ("nDCG@10", "RR@10", "AP"))
+        table.add_row(entry["fusion"], *values, *_difference(entry["to_best"]))
+    screen.print("\nfusions over the same stages and cut-offs:")
+    screen.print(table)
+    for entry in found:
+        if "left_out" in entry:
+            screen.print(Text(f"{entry['fusion']} left out: {entry['left_out']}"))

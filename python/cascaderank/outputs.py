@@ -1,0 +1,100 @@
+"""From logits to what is shown, limited and fused: scores, probabilities, the limits of a stage, the fusion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.calibration import line
+from cascaderank.config import CascadeConfig, Stage
+from cascaderank.errors import ConfigError
+from cascaderank.kernels import Calibration, Fusion, log_odds
+from cascaderank.model import ModelSpec
+
+
+def native_calibration(spec: ModelSpec) -> Calibration | None:
+    """The fitted map of a model as the extension applies it; None where the manifest has none."""
+    fitted = spec.calibration
+    if fitted is None:
+        return None
+    return Calibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds)
+
+
+def make_fusion(
+    config: CascadeConfig, specs: Sequence[ModelSpec], calibrations: Sequence[Calibration | None]
+) -> Fusion:
+    """Source 0 is the first pass, which a weighted sum takes only with a calibration of its own."""
+    weighted = config.fusion == "weighted"
+    fitted = line(1.0, 0.0) if config.first_calibration is None else line(*config.first_calibration)
+    maps = [Calibration(fitted.low, fitted.high, fitted.offset, [], [])]
+    for stage, spec, calibration in zip(config.stages, specs, calibrations, strict=True):
+        if weighted and stage.weight > 0 and calibration is None:
+            raise ConfigError(
+                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml, "
+                "which `cascaderank calibrate` makes; or use fusion = 'convex', or weight = 0 for this stage"
+            )
+        maps.append(calibration or Calibration(1.0, 1.0, 0.0, [], []))
+    first = 0.0 if weighted and config.first_calibration is None else config.first_weight
+    weights = [first, *(stage.weight for stage in config.stages)]
+    return Fusion(config.fusion, config.normalisation, config.rrf_k, weights, maps)
+
+
+def min_logit(stage: Stage, spec: ModelSpec, calibration: Calibration | None) -> float | None:
+    """The logit at which the shown score is ``min_score`` and the probability ``min_probability``, whichever is higher:
+    limits work on logits, never on squashed scores."""
+    limits: list[float] = []
+    if stage.min_score is not None:
+        limits.append(_logit(stage.min_score, spec) if spec.output.squashed else stage.min_score)
+    if stage.min_probability is not None:
+        if calibration is None:
+            raise ConfigError(
+                f"stage {spec.name!r}: min_probability needs a fitted [calibration] in {spec.folder}/model.toml, which "
+                "`cascaderank calibrate` makes; or give min_score"
+            )
+        limits.append(calibration.first_logit(_log_odds(stage.min_probability)))
+    return max(limits) if limits else None
+
+
+def _logit(score: float, spec: ModelSpec) -> float:
+    return _log_odds(score) * spec.output.temperature + spec.output.center
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
+
+
+def sigmoid(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Of logits or log-odds ``[n]``, float64 whatever they are."""
+    exact = values.astype(np.float64)
+    small = np.exp(-np.abs(exact))  # never overflows
+    result: NDArray[np.float64] = np.where(exact >= 0, 1.0, small) / (1.0 + small)
+    return result
+
+
+def shown_scores(specs: Sequence[ModelSpec], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The models' own scores of float32 ``[m, stages]`` logits, in the same form."""
+    if not any(spec.output.squashed for spec in specs):
+        return logits
+    scores = logits.copy()
+    for number, spec in enumerate(specs):
+        if spec.output.squashed:
+            scores[:, number] = sigmoid((logits[:, number] - spec.output.center) / spec.output.temperature)
+    return scores
+
+
+def probabilities(
+    calibrations: Sequence[Calibration | None], reached: NDArray[np.int64], logits: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    """By the calibration of the stage each candidate reached, float64 ``[m]``, NaN without one; None: no stage has."""
+    if not any(calibrations):
+        return None
+    found = np.full(len(reached), np.nan)
+    for number, calibration in enumerate(calibrations):
+        if calibration is not None:
+            places = np.flatnonzero(reached == number)
+            found[places] = sigmoid(log_odds(calibration, logits[places, number]))
+    return found

@@ -1,0 +1,129 @@
+"""``cascaderank evaluate`` on a small folder in BEIR's layout, with results known by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cascaderank.cli.main import main
+
+pytest.importorskip("ir_measures", reason="needs ir-measures: pip install 'cascaderank[evaluate]'")
+pytest.importorskip("scipy", reason="needs scipy: pip install 'cascaderank[evaluate]'")
+
+
+@pytest.fixture
+def run(cascade_file: Path, beir: Path, tmp_path: Path) -> Any:
+    def evaluate(*more: str | Path) -> dict[str, Any]:
+        out = tmp_path / "evaluation.json"
+        arguments = ["evaluate", str(cascade_file), "--data", str(beir), "--split", "test", "--json", str(out)]
+        assert main([*arguments, *map(str, more)]) == 0
+        found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return found
+
+    return evaluate
+
+
+@pytest.fixture
+def worst(models: Path) -> Path:
+    """One stage, the bi-encoder, that keeps a single candidate."""
+    file = models / "worst.toml"
+    file.write_text('[[stage]]\nmodel = "bi"\nkeep = 1\n', encoding="utf-8")
+    return file
+
+
+def test_every_stage_is_measured_and_its_losses_are_named(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run()
+    points = {point["name"]: point for point in found["points"]}
+    assert list(points) == ["first pass", "bi", "ce"]
+    assert [point["kept"] for point in found["points"]] == [6, 4, 2]
+    ce = points["ce"]["values"]
+    # ce counts equal words: it puts q1's, q2's and q3's answers first; q3's second answer shares one word.
+    assert ce["Success@1"]["per_query"] == [1.0, 1.0, 1.0]
+    assert ce["RR@10"]["mean"] == 1.0
+    low, high = points["bi"]["values"]["nDCG@10"]["interval"]
+    assert 0 <= low <= points["bi"]["values"]["nDCG@10"]["mean"] <= high <= 1
+    # What recall at the cut-off says is lost is listed, and nothing else.
+    relevant = {"q1": {"d2"}, "q2": {"d3"}, "q3": {"d4", "d2"}}
+    for before, after, losses in zip(found["points"], found["points"][1:], found["losses"][1:], strict=False):
+        lost = {entry["query_id"]: set(entry["lost"]) for entry in losses["queries"]}
+        for place, (query, documents) in enumerate(relevant.items()):
+            shares = [point["values"]["R@kept"]["per_query"][place] for point in (before, after)]
+            assert len(lost.get(query, ())) == pytest.approx((shares[0] - shares[1]) * len(documents))
+            assert lost.get(query, set()) <= documents
+    assert found["losses"][0]["lost"] == 0  # all six documents are candidates
+    assert {stage["name"]: stage["requests"] for stage in found["latency"]["stages"]} == {"bi": 3, "ce": 3}
+    assert found["few_queries"] is True
+    printed = capsys.readouterr().out
+    for text in ("recall@kept", "MAP", "P99", "3 queries are few", "did not find 0 of 4", "ce lost"):
+        assert text in printed
+
+
+def test_two_cascades_are_compared_by_query(run: Any, worst: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run("--against", worst)
+    assert found["against"]["points"][-1]["kept"] == 1
+    for name, comparison in found["comparison"]["measures"].items():
+        ends = [side["points"][-1]["values"][name]["per_query"] for side in (found, found["against"])]
+        assert comparison["difference"] == pytest.approx(sum(a - b for a, b in zip(*ends, strict=True)) / 3)
+        assert 0 < comparison["p_value"] <= 1
+    assert "randomisation test" in found["comparison"]["test"]
+    assert "times as long" in capsys.readouterr().out
+
+
+def test_against_itself_nothing_differs(run: Any, cascade_file: Path) -> None:
+    measures = run("--against", cascade_file)["comparison"]["measures"]
+    assert {(found["difference"], found["p_value"]) for found in measures.values()} == {(0.0, 1.0)}
+
+
+def test_fusions_are_compared_and_what_cannot_run_is_named(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {entry["fusion"]: entry for entry in run("--ablation")["ablation"]}
+    assert set(found) == {"last", "rrf", "convex", "weighted"}
+    assert "needs a fitted [calibration]" in found["weighted"]["left_out"]
+    assert found["last"]["values"]["nDCG@10"]["mean"] == pytest.approx(1.0, abs=0.1)
+    assert max(entry["to_best"]["difference"] for entry in found.values() if "to_best" in entry) == 0.0
+    assert "weighted left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first_pass", ["dense", "hybrid"])
+def test_other_first_passes(run: Any, first_pass: str) -> None:
+    found = run("--first-pass", first_pass, "--candidates", "5")
+    assert found["candidates"] == 5
+    assert ("BM25 + bi" if first_pass == "hybrid" else "bi") in found["data"]
+
+
+def test_files_of_trec(cascade_file: Path, beir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    qrels, queries, run_file = tmp_path / "qrels", tmp_path / "queries.tsv", tmp_path / "run"
+    qrels.write_text("q1 0 d2 1\nq2 0 d3 1\n", encoding="utf-8")
+    queries.write_text("q1\tred cat dog\nq2\tgreen fish\n", encoding="utf-8")
+    run_file.write_text("q1 Q0 d1 1 3.0 t\nq1 Q0 d2 2 3.0 t\n", encoding="utf-8")
+    arguments = ["evaluate", cascade_file, "--corpus", beir / "corpus.jsonl", "--queries-file", queries]
+    arguments += ["--qrels", qrels, "--run", run_file, "--json", tmp_path / "out.json"]
+    assert main([str(argument) for argument in arguments]) == 0
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert found["points"][0]["values"]["RR@10"]["per_query"] == [0.5, 0.0]  # the run leaves q2 out
+    assert found["points"][-1]["values"]["RR@10"]["per_query"] == [1.0, 0.0]
+    assert "did not find 1 of 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (["--split", "train"], 1, "train.tsv: no such split"),
+        (["--relevant-from", "3"], 1, "no query has a document judged 3 or more"),
+        (["--raw", "--store", "x"], 2, "choose one"),
+        (["--json", "no/such/folder/x.json"], 2, "not a folder"),
+    ],
+)
+def test_what_cannot_work_is_said(
+    more: list[str], code: int, said: str, cascade_file: Path, beir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(cascade_file), "--data", str(beir), "--split", "test", *more]
+    if code == 2:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2
+    else:
+        assert main(arguments) == 1
+    assert said in capsys.readouterr().err
