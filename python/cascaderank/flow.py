@@ -30,6 +30,11 @@ class Flow:
         self._fusion = _fusion(config, self.specs)
         self._shows_last = config.fusion == "last"
 
+    @property
+    def fusion(self) -> Fusion:
+        """What orders the candidates that reached the same stage, as the pool takes it."""
+        return self._fusion
+
     def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
         """Take one request through all stages; ``started`` is when it came in (``clock()``)."""
         size = request.candidates.size
@@ -76,7 +81,9 @@ class Flow:
         self._collect(pool, number, request, scored)
         done, out = len(scored.positions), len(alive)
         if done:
-            _, out, below = pool.prune(number, stage.keep, _min_logit(stage, scorer.part.spec), stage.margin)
+            _, out, below = pool.prune(
+                number, stage.keep, _min_logit(stage, scorer.part.spec), stage.margin, _dynamic(stage)
+            )
             if below:
                 counts.notes.append(f"{below} candidates were below min_score or margin")
         ended = clock()
@@ -170,6 +177,10 @@ def _min_logit(stage: Stage, spec: ModelSpec) -> float | None:
     if stage.min_score is None or not spec.output.squashed:
         return stage.min_score
     return math.log(stage.min_score / (1.0 - stage.min_score))
+
+
+def _dynamic(stage: Stage) -> tuple[float, float] | None:
+    return None if stage.dynamic is None else (stage.dynamic.mass, stage.dynamic.temperature)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
