@@ -18,7 +18,19 @@ NORMALISATIONS = ("z-score", "min-max")
 PROVIDERS = ("cpu", "cuda", "auto")
 PRECISIONS = ("fp32", "fp16", "int8")
 
-_STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "dynamic", "when"}
+_STAGE_KEYS = {
+    "model",
+    "name",
+    "keep",
+    "weight",
+    "precision",
+    "provider",
+    "device",
+    "min_score",
+    "margin",
+    "dynamic",
+    "when",
+}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
 _CASCADE_KEYS |= {"truncate_query", "check_golden"}

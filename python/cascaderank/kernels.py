@@ -176,8 +176,9 @@ class ScoreTable:
     ``cu_candidates[i]:cu_candidates[i + 1]``.
 
     ``first`` float32 ``[n]`` or None; ``logits`` and ``cost`` (predicted milliseconds of scoring that candidate)
-    float32 ``[stages, n]``; ``gains`` float32 ``[n]``, 2^grade - 1; ``ideal`` float32 ``[queries]``, the DCG of the best
-    order of all judged documents; ``fixed`` float32 ``[stages]``, predicted milliseconds of running a stage at all.
+    float32 ``[stages, n]``; ``gains`` float32 ``[n]``, 2^grade - 1; ``ideal`` float32 ``[queries]``, the DCG of the
+    best order of all judged documents; ``fixed`` float32 ``[stages]``, predicted milliseconds of running a stage at
+    all.
     """
 
     cu_candidates: Int64

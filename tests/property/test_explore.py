@@ -127,9 +127,7 @@ def test_the_dynamic_cut_off_is_the_smallest_that_holds_the_mass(
         assert sum(weights[:alive]) >= mass * sum(weights) * (1 - 1e-9)
 
 
-@pytest.mark.parametrize(
-    ("dynamic", "said"), [((0.0, 1.0), "mass"), ((1.5, 1.0), "mass"), ((0.5, 0.0), "temperature")]
-)
+@pytest.mark.parametrize(("dynamic", "said"), [((0.0, 1.0), "mass"), ((1.5, 1.0), "mass"), ((0.5, 0.0), "temperature")])
 def test_a_dynamic_cut_off_that_means_nothing_is_refused(dynamic: tuple[float, float], said: str) -> None:
     from cascaderank.config import Dynamic
 
