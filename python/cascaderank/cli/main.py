@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from cascaderank.cli import bench, check, demo, export, rank
+from cascaderank.cli import bench, check, demo, export, rank, tune
 from cascaderank.errors import CascadeError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -26,6 +26,7 @@ Reranking cascades: cheap models on many candidates, expensive ones on the few t
   cascaderank check minilm-ce-large            is a model folder (or cascade file) sound?
   cascaderank export MODEL OUT                 make a model folder from a Hugging Face model
   cascaderank bench                            latency, throughput and quality per stage, with percentiles
+  cascaderank tune cascade.toml --data DIR     choose cut-offs for a budget from labelled queries
 """
 _EPILOG = "`cascaderank COMMAND --help` explains a command, with examples."
 
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print versions and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, rank, check, export, bench):
+    for module in (demo, rank, check, export, bench, tune):
         module.add_parser(commands)
     return parser
 

@@ -14,7 +14,7 @@ from cascaderank.cascade import Cascade
 from cascaderank.config import CascadeConfig
 from cascaderank.errors import InputError
 from cascaderank.evaluate.bench import describe_cascade, describe_machine
-from cascaderank.evaluate.requests import Request, candidate_documents, evenly
+from cascaderank.evaluate.requests import Request, evenly
 from cascaderank.flow import Flow
 from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
@@ -26,7 +26,7 @@ from cascaderank.tune.cost import StageCost, measure_costs, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, cut_offs, make_table
 from cascaderank.tune.guarantee import check_sample
 from cascaderank.tune.outcome import Outcome, find_outcome
-from cascaderank.tune.scores import score_all
+from cascaderank.tune.scores import load_or_encode, score_all
 from cascaderank.tune.write import check_writer, chosen_config, write_config
 
 Progress = Callable[[int, int], None]
@@ -91,7 +91,7 @@ def run_tune(
         described = describe_cascade(cascade)
         names, specs = cascade.names, cascade.models
         with bar("encoding the candidates, ahead of the requests") as report:
-            store = cascade.encode(candidate_documents(requests), report)
+            store = load_or_encode(cascade, requests, folder / "scores", report)
         cascade.warm_up()
         overhead = measure_overhead(cascade, timed, store)
     explorer, costs = _score(config, requests, qrels, store, folder, settings, timed, overhead, bar)

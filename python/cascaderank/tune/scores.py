@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.cascade import Cascade
 from cascaderank.documents import read_ids
 from cascaderank.errors import CascadeError, StoreError
 from cascaderank.evaluate.requests import Request, candidate_documents
@@ -59,6 +60,21 @@ def work_of(request: Request, store: Store, truncate_query: bool) -> Work:
     """A request as stages take it."""
     candidates = read_ids(request.ids, request.scores, len(request.ids))
     return Work(request.query, candidates, store, store.rows(candidates), Budget(), truncate_query)
+
+
+def load_or_encode(
+    cascade: Cascade, requests: Sequence[Request], folder: Path, progress: Progress | None = None
+) -> Store:
+    """The candidates encoded ahead, from ``folder`` where an earlier run left them; the file's name binds it to models
+    and data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    binding = " ".join([data_digest(requests), *sorted(spec.digest for spec in cascade.models)])
+    path = folder / f"encoded-{hashlib.sha256(binding.encode()).hexdigest()[:16]}.npz"
+    if path.exists():
+        return Store.load(path)
+    store = cascade.encode(candidate_documents(requests), progress)
+    store.save(path)
+    return store
 
 
 def score_all(

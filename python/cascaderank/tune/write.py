@@ -50,10 +50,22 @@ def write_config(config: CascadeConfig, path: Path, comment: Sequence[str]) -> N
             top[key] = getattr(config, key)
     if config.first_weight != defaults.first_weight:
         top["weights"] = {"first": config.first_weight}
-    table: dict[str, Any] = {"cascade": top} if top else {}
-    table["stage"] = [_stage(stage, config.base, path.parent) for stage in config.stages]
-    lines = "".join(f"# {line}\n" for line in comment)
-    path.write_text(f"{lines}\n{_dumps(table)}", encoding="utf-8")
+    tables = ["".join(f"# {line}\n" for line in comment)]
+    if top:
+        tables.append("[cascade]\n" + _lines(top))
+    tables += ["[[stage]]\n" + _lines(_stage(stage, config.base, path.parent)) for stage in config.stages]
+    path.write_text("\n".join(tables), encoding="utf-8")
+
+
+def _lines(table: Mapping[str, Any]) -> str:
+    """One line per key; tables inside a stage stand on their key's line, as people write them."""
+
+    def value(key: str, item: Any) -> str:
+        if isinstance(item, Mapping):
+            return f"{key} = {{ {', '.join(value(*pair) for pair in item.items())} }}"
+        return _dumps({key: item}).strip()
+
+    return "".join(f"{value(key, item)}\n" for key, item in table.items())
 
 
 def _stage(stage: Stage, base: Path | None, folder: Path) -> dict[str, Any]:
