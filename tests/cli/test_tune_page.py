@@ -41,7 +41,7 @@ def result() -> dict[str, Any]:
         "explored": {"choices": 9, "seconds": 0.01},
         "recommended": {"keeps": [20], "note": "", "best_keeps": [20], "choosing": row},
         "curves": [{"stage": name, "entering": 30, "tolerance": 0.01, "chosen": 20, "points": points}],
-        "held_back": {key: row for key in ("recommended", "cascade file", "best without cut-offs")},
+        "held_back": dict.fromkeys(("recommended", "cascade file", "best without cut-offs"), row),
         "against_exhaustive": {"quality": 1.0, "latency": 0.1, "difference": 0.0, "interval": [-0.01, 0.01]},
         "front": [{"keeps": [5], "p50_ms": 3.0, "ndcg_10": 0.3, "held_back_ndcg_10": 0.31},
                   {"keeps": [20], "p50_ms": 12.0, "ndcg_10": 0.5, "held_back_ndcg_10": 0.47}],
@@ -69,30 +69,35 @@ def test_texts_are_escaped(file: Path) -> None:
     assert "few &lt;queries&gt;" in text
 
 
-def chromium(file: Path, folder: Path, *more: str) -> str:
-    """Open the page; returns what the browser printed."""
+def chromium(page_file: Path, folder: Path, *more: str) -> list[str]:
+    """Open a page; returns the addresses that were asked for, without those of the browser's own services."""
     assert CHROMIUM is not None
+    log = folder / "net.json"
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars",
-        "--no-first-run", f"--user-data-dir={folder / 'profile'}", "--window-size=900,3000", *more, file.as_uri(),
+        "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}",
+        f"--log-net-log={log}", "--window-size=900,3000", *more, page_file.as_uri(),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    folder.mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    events = json.loads(log.read_text(encoding="utf-8"))["events"]
+    found = {str(event["params"]["url"]) for event in events if "url" in event.get("params", {})}
+    return sorted(url for url in found if ".google" not in url and not url.startswith("file:"))
 
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the report is not opened in a browser")
 
 
 @needs_chromium
-def test_both_colour_schemes_are_drawn(file: Path, tmp_path: Path) -> None:
+def test_both_colour_schemes_are_drawn_and_nothing_is_fetched(file: Path, tmp_path: Path) -> None:
     """The corner of the picture is paper: light in one, dark in the other; and the body is not blank."""
     image = pytest.importorskip("matplotlib.image", reason="reading a picture needs matplotlib")
     corners = []
     for scheme in (0, 1):  # dark, light
         shot = tmp_path / f"{scheme}.png"
         more = (f"--blink-settings=preferredColorScheme={scheme}", f"--screenshot={shot}")
-        chromium(file, tmp_path / str(scheme), *more)
+        assert chromium(file, tmp_path / str(scheme), *more) == []
         pixels = image.imread(shot)[..., :3]
         corners.append(float(pixels[2, 2].mean()))
         assert pixels.std() > 0.05
@@ -100,16 +105,15 @@ def test_both_colour_schemes_are_drawn(file: Path, tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_the_page_is_whole_fetches_nothing_and_prints(file: Path, tmp_path: Path) -> None:
-    log, paper = tmp_path / "net.json", tmp_path / "report.pdf"
-    found = chromium(file, tmp_path / "dump", "--dump-dom", f"--log-net-log={log}")
-    assert found.count("<svg") == 2
-    assert "Settings and machine" in found
-    started = [event["params"]["url"] for event in json.loads(log.read_text(encoding="utf-8"))["events"]
-               if "url" in event.get("params", {})]  # fmt: skip
-    assert [url for url in started if file.name in url or "report" in url] == [
-        url for url in started if url.startswith("file:") and file.name in url
-    ]
-    pages = tmp_path / "pages"
-    chromium(file, pages, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
+def test_the_page_prints(file: Path, tmp_path: Path) -> None:
+    paper = tmp_path / "report.pdf"
+    assert chromium(file, tmp_path / "print", f"--print-to-pdf={paper}", "--no-pdf-header-footer") == []
     assert paper.read_bytes().startswith(b"%PDF")
+
+
+@needs_chromium
+def test_a_page_that_fetches_would_be_seen(tmp_path: Path) -> None:
+    other = tmp_path / "other.html"
+    other.write_text("<img src='http://outside.test/picture.png'>", encoding="utf-8")
+    found = chromium(other, tmp_path / "other", "--dump-dom")
+    assert found == ["http://outside.test/picture.png"]

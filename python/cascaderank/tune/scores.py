@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.cascade import Cascade
+from cascaderank.config import Stage
 from cascaderank.documents import read_ids
 from cascaderank.errors import CascadeError, StoreError
 from cascaderank.evaluate.requests import Request, candidate_documents
 from cascaderank.flow import Flow
 from cascaderank.kernels import Fusion, Int64, NonFiniteScore, Pool
+from cascaderank.model import ModelSpec
 from cascaderank.request import Request as Work
 from cascaderank.schedule import Budget
 from cascaderank.stages import Counts, Scorer
@@ -77,6 +79,13 @@ def load_or_encode(
     return store
 
 
+def score_path(folder: Path, spec: ModelSpec, stage: Stage, data: str, truncate_query: bool = False) -> Path:
+    """Where a stage's scores of the data with that digest are kept."""
+    binding = f"{spec.digest} {data} {truncate_query} {stage.instruction or ''}"
+    name = f"{spec.name}-{hashlib.sha256(binding.encode()).hexdigest()[:16]}.npy"
+    return folder / name.replace(os.sep, "_")
+
+
 def score_all(
     flow: Flow,
     requests: Sequence[Request],
@@ -91,11 +100,10 @@ def score_all(
     folder.mkdir(parents=True, exist_ok=True)
     data, cu_candidates = data_digest(requests), offsets(requests)
     size = int(cu_candidates[-1])
-    columns = []
-    for spec, stage in zip(flow.specs, flow.stages, strict=True):
-        binding = f"{spec.digest} {data} {truncate_query} {stage.instruction or ''}"
-        name = f"{spec.name}-{hashlib.sha256(binding.encode()).hexdigest()[:16]}.npy"
-        columns.append(_open(folder / name.replace(os.sep, "_"), size))
+    columns = [
+        _open(score_path(folder, spec, stage, data, truncate_query), size)
+        for spec, stage in zip(flow.specs, flow.stages, strict=True)
+    ]
     pool = Pool()
     for number, request in enumerate(requests):
         own = slice(int(cu_candidates[number]), int(cu_candidates[number + 1]))
