@@ -32,6 +32,7 @@ from cascaderank.tune.write import check_writer, chosen_config, write_config
 Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 FORMAT = 1
+FILES = ("recommended.toml", "certified.toml", "per_query.toml")
 FEW = 100  # labelled queries below which choices are mostly luck
 
 
@@ -170,7 +171,10 @@ def _write(
     settings: TuneSettings,
     bar: Bars,
 ) -> dict[str, Any]:
-    """Write every cascade file, then run the recommended one from its file."""
+    """Write every cascade file, then run the recommended one from its file. Files of an earlier run go: they would
+    pass for this one's."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
     for name, (choice, comment) in outcome.files.items():
         write_config(chosen_config(config, specs, choice), folder / name, comment)
     count = min(settings.check_queries, len(reporting))
