@@ -259,7 +259,7 @@ def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) ->
         assert (first.name, first.keep, first.weight, first.token_budget) == ('a "name"', 8, 0.3, 512)
         assert first.dynamic == Dynamic(0.75, 1.5)
         assert second.min_score == pytest.approx(1 / (1 + np.e))  # ce2's score is a probability
-        assert (cascade.config.fusion, cascade.config.first_weight, cascade.config.deadline_ms) == ("convex", 0.2, None)
+        assert (cascade.config.fusion, cascade.config.first_weight, cascade.config.deadline_ms) == ("convex", 0.2, 50.0)
         assert cascade.models == specs
     write_config(chosen_config(config, specs, Choices.fixed(np.array([[0, 4]]))), tmp_path / "d.toml", [])
     assert [os.path.basename(stage.model) for stage in read_config(tmp_path / "d.toml").stages] == ["ce2"]

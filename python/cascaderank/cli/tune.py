@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascaderank.cli.arguments import add_command, positive_integer, positive_number
+
+if TYPE_CHECKING:
+    from cascaderank.evaluate import BeirData
 
 _TEXT = """\
 Choose a cascade's cut-offs from labelled queries. Every stage scores every candidate of the first pass once (kept on
@@ -60,13 +63,23 @@ def _share(text: str) -> float:
     return value
 
 
+def _some(data: BeirData, count: int | None) -> BeirData:
+    """``count`` of the queries at equal distances; all of them where there are no more."""
+    names = list(data.queries)
+    if count is None or count >= len(names):
+        return data
+    chosen = [names[place * len(names) // count] for place in range(count)]
+    queries = {name: data.queries[name] for name in chosen}
+    return data._replace(queries=queries, qrels={name: data.qrels[name] for name in chosen})
+
+
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cascade import default_config
     from cascaderank.cli.terminal import console, progress
     from cascaderank.cli.tune_show import show
     from cascaderank.config import read_config
     from cascaderank.evaluate import load_beir
-    from cascaderank.evaluate.requests import evenly, make_requests
+    from cascaderank.evaluate.requests import make_requests
     from cascaderank.tune.page import write_report
     from cascaderank.tune.run import TuneSettings, check_settings, run_tune
     from cascaderank.tune.runs import requests_from_run
@@ -80,15 +93,13 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     config = default_config() if options.cascade is None else read_config(options.cascade)
-    data = load_beir(options.data, options.split)
-    check_settings(min(len(data.queries), options.queries or len(data.queries)), settings)
+    data = _some(load_beir(options.data, options.split), options.queries)
+    check_settings(len(data.queries), settings)
     if options.run_file is not None:
         requests = requests_from_run(data, options.run_file, options.candidates)
     else:
         with progress("first pass: queries") as report:
             requests = make_requests(data, options.candidates, report)
-    if options.queries is not None:
-        requests = evenly(requests, options.queries)
     found = run_tune(config, requests, data.qrels, options.out, settings, progress)
     found["data"] = f"{options.data.resolve().name}, {options.split}"
     write_report(found, options.out)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cascaderank.cascade import Cascade
-from cascaderank.config import CascadeConfig
+from cascaderank.config import CascadeConfig, read_config
 from cascaderank.errors import InputError
 from cascaderank.evaluate.bench import describe_cascade, describe_machine
 from cascaderank.evaluate.requests import Request, evenly
@@ -87,8 +87,9 @@ def run_tune(
     folder.mkdir(parents=True, exist_ok=True)
     bar = bars or _no_bar
     config = config.for_documents(True)
+    whole = replace(config, deadline_ms=None)
     timed = evenly(requests, settings.cost_queries)
-    with Cascade(config) as cascade:
+    with Cascade(whole) as cascade:
         described = describe_cascade(cascade)
         names, specs = cascade.names, cascade.models
         with bar("encoding the candidates, ahead of the requests") as report:
@@ -180,7 +181,9 @@ def _write(
     count = min(settings.check_queries, len(reporting))
     checked = reporting[np.arange(count) * len(reporting) // count]
     found = outcome.explorer.run(outcome.recommended, checked)
-    with Cascade.load(folder / "recommended.toml") as cascade, bar("checking the recommended cascade") as report:
+    # As written, but for a deadline: what is checked is the whole work's time and quality.
+    written = replace(read_config(folder / "recommended.toml"), deadline_ms=None)
+    with Cascade(written) as cascade, bar("checking the recommended cascade") as report:
         return check_prediction(
             cascade,
             [requests[query] for query in checked.tolist()],

@@ -38,7 +38,7 @@ def chosen_config(config: CascadeConfig, specs: Sequence[ModelSpec], choices: Ch
         stages.append(
             replace(stage, keep=keep, min_score=low, margin=margin, dynamic=dynamic, candidates_over=None, stored=None)
         )
-    return replace(config, stages=tuple(stages), deadline_ms=None)
+    return replace(config, stages=tuple(stages))
 
 
 def write_config(config: CascadeConfig, path: Path, comment: Sequence[str]) -> None:
