@@ -41,14 +41,12 @@ def front(quality: Float64, ms: Float64) -> list[int]:
 
 
 def answering(keeps: Int64, answer: int) -> Bools:
-    """Choices whose last stage keeps ``answer`` (or all that reach it): the others differ from one of these in how many
-    candidates leave the cascade alone, not in its ranking or its cost."""
-    before = np.full(len(keeps), np.iinfo(np.int64).max)
+    """Choices whose last stage keeps ``answer``, so that no stage before cuts deeper: what leaves the cascade is the
+    caller's to say. Another last cut-off would change neither the ranking nor its cost."""
     last = np.zeros(len(keeps), np.int64)
     for column in keeps.T:
-        before = np.where((column > 0) & (last > 0), last, before)
         last = np.where(column > 0, column, last)
-    found: Bools = (last == np.minimum(answer, before)) & (last > 0)
+    found: Bools = last == answer
     return found
 
 
