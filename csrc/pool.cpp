@@ -131,9 +131,7 @@ bool Pool::decided(Index stage, Index count) {
 PruneCounts Pool::prune(Index stage, const PruneRule& rule) {
     const std::span<const Score> logits = column(stage);
     require(stage > last_pruned_, "stage ", stage, " is pruned after stage ", last_pruned_);
-    require(rule.keep >= 1, "keep is ", rule.keep, "; at least one candidate must be allowed to go on");
-    require(!rule.min_logit || !std::isnan(*rule.min_logit), "min_logit is not a number");
-    require(!rule.margin || *rule.margin >= 0.0, "margin is ", rule.margin.value_or(0.0), "; expected at least 0");
+    check_rule(rule);
     last_pruned_ = stage;
 
     entries_.clear();
@@ -162,9 +160,23 @@ PruneCounts Pool::prune(Index stage, const PruneRule& rule) {
         const auto logit = static_cast<double>(logits[static_cast<std::size_t>(entry.candidate)]);
         return (!rule.min_logit || logit >= *rule.min_logit) && (!rule.margin || logit >= best - *rule.margin);
     };
+    const auto weight = [&](const Ranked& entry) {
+        return softmax_weight(logits[static_cast<std::size_t>(entry.candidate)], best, *rule.dynamic);
+    };
+    double total = 0.0;  // added up in the previous order, so that the sum does not depend on how the rest is sorted
+    if (rule.dynamic) {
+        for (const Ranked& entry : entries_) {
+            total += passes(entry) ? weight(entry) : 0.0;
+        }
+    }
     const auto failed = std::partition(entries_.begin(), entries_.end(), passes);
     const auto passed = static_cast<std::size_t>(failed - entries_.begin());
-    const std::size_t kept = select_best(std::span(entries_).first(passed), static_cast<std::size_t>(rule.keep));
+    std::size_t kept = select_best(std::span(entries_).first(passed), static_cast<std::size_t>(rule.keep));
+    if (rule.dynamic) {
+        fused_.resize(kept);
+        std::transform(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(kept), fused_.begin(), weight);
+        kept = dynamic_count(fused_, total, *rule.dynamic);
+    }
 
     // Alive, then cut by keep, then below the minimum, then unscored in their previous order.
     for (std::size_t i = 0; i < entries_.size(); ++i) {

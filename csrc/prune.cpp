@@ -11,6 +11,31 @@
 
 namespace cascade {
 
+void check_rule(const PruneRule& rule) {
+    require(rule.keep >= 1, "keep is ", rule.keep, "; at least one candidate must be allowed to go on");
+    require(!rule.min_logit || !std::isnan(*rule.min_logit), "min_logit is not a number");
+    require(!rule.margin || *rule.margin >= 0.0, "margin is ", rule.margin.value_or(0.0), "; expected at least 0");
+    require(!rule.dynamic || (rule.dynamic->mass > 0.0 && rule.dynamic->mass <= 1.0), "dynamic mass is ",
+            rule.dynamic.value_or(Dynamic{}).mass, "; expected above 0 and at most 1");
+    require(!rule.dynamic || (rule.dynamic->temperature > 0.0 && std::isfinite(rule.dynamic->temperature)),
+            "dynamic temperature is ", rule.dynamic.value_or(Dynamic{}).temperature, "; expected above 0");
+}
+
+double softmax_weight(double logit, double best, const Dynamic& dynamic) {
+    return std::exp((logit - best) / dynamic.temperature);
+}
+
+std::size_t dynamic_count(std::span<const double> weights, double total, const Dynamic& dynamic) {
+    double sum = 0.0;
+    for (std::size_t count = 0; count < weights.size(); ++count) {
+        sum += weights[count];
+        if (sum >= dynamic.mass * total) {
+            return count + 1;
+        }
+    }
+    return weights.size();
+}
+
 std::size_t select_best(std::span<Ranked> entries, std::size_t count) {
     const std::size_t best = std::min(count, entries.size());
     const auto middle = entries.begin() + static_cast<std::ptrdiff_t>(best);

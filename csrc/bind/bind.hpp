@@ -13,5 +13,6 @@ void bind_embed(pybind11::module_& module);
 void bind_maxsim(pybind11::module_& module);
 void bind_stored(pybind11::module_& module);
 void bind_ids(pybind11::module_& module);
+void bind_explore(pybind11::module_& module);
 
 }  // namespace cascade::bind

@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     cascade::bind::bind_maxsim(module);
     cascade::bind::bind_stored(module);
     cascade::bind::bind_ids(module);
+    cascade::bind::bind_explore(module);
 }

@@ -46,11 +46,16 @@ void collect(Pool& pool, Index stage, const IntArray& positions, const FloatArra
     pool.collect(stage, rows, values, columns);
 }
 
-py::tuple prune(Pool& pool, Index stage, Index keep, std::optional<double> min_logit, std::optional<double> margin) {
+py::tuple prune(Pool& pool, Index stage, Index keep, std::optional<double> min_logit, std::optional<double> margin,
+                std::optional<std::pair<double, double>> dynamic) {
+    PruneRule rule{keep, min_logit, margin, {}};
+    if (dynamic) {
+        rule.dynamic = Dynamic{dynamic->first, dynamic->second};
+    }
     PruneCounts counts;
     {
         py::gil_scoped_release release;  // safe: as above
-        counts = pool.prune(stage, {keep, min_logit, margin});
+        counts = pool.prune(stage, rule);
     }
     return py::make_tuple(counts.scored, counts.alive, counts.below_minimum);
 }
@@ -101,7 +106,7 @@ void bind_pool(py::module_& module) {
         .def("alive", [](const Pool& pool) { return copy_of(pool.alive()); })
         .def("collect", &collect, "stage"_a, "positions"_a.noconvert(), "outputs"_a.noconvert(), "columns"_a)
         .def("decided", &Pool::decided, "stage"_a, "count"_a)
-        .def("prune", &prune, "stage"_a, "keep"_a, "min_logit"_a, "margin"_a)
+        .def("prune", &prune, "stage"_a, "keep"_a, "min_logit"_a, "margin"_a, "dynamic"_a = py::none())
         .def("finish", &finish, "count"_a);
 }
 

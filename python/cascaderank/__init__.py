@@ -16,7 +16,7 @@ except ImportError as error:
     raise
 
 from cascaderank.cascade import Cascade
-from cascaderank.config import CascadeConfig, Stage
+from cascaderank.config import CascadeConfig, Dynamic, Stage
 from cascaderank.documents import Document
 from cascaderank.errors import (
     CascadeError,
@@ -37,6 +37,7 @@ __all__ = [
     "CascadeError",
     "ConfigError",
     "Document",
+    "Dynamic",
     "Hit",
     "InputError",
     "MissingExtraError",

@@ -63,7 +63,14 @@ class Pool:
     def alive(self) -> _Int64: ...
     def collect(self, stage: int, positions: _Int64, outputs: _Float32, columns: int) -> None: ...
     def decided(self, stage: int, count: int) -> bool: ...
-    def prune(self, stage: int, keep: int, min_logit: float | None, margin: float | None) -> tuple[int, int, int]: ...
+    def prune(
+        self,
+        stage: int,
+        keep: int,
+        min_logit: float | None,
+        margin: float | None,
+        dynamic: tuple[float, float] | None = None,
+    ) -> tuple[int, int, int]: ...
     def finish(self, count: int) -> tuple[_Int64, _Int64, _Float64, _Float32]: ...
 
 def sequence_lengths(
@@ -97,6 +104,28 @@ def fill_batches(
     position_ids: _Int64 | None,
 ) -> None: ...
 def topk(scores: _Float32, out: _Int64) -> None: ...
+
+# Cut-offs explored from a table of scores
+def explore(
+    cu_candidates: _Int64,
+    first_scores: _Float32 | None,
+    logits: _Float32,
+    gains: _Float32,
+    ideal: _Float32,
+    cost: _Float32,
+    fixed: _Float32,
+    fusion: Fusion,
+    depth: int,
+    keeps: _Int64,
+    min_logits: _Float32,
+    margins: _Float32,
+    masses: _Float32,
+    temperatures: _Float32,
+    ndcg: _Float32,
+    recall: _Float32,
+    ms: _Float32,
+    pairs: _Int64,
+) -> None: ...
 
 # Embeddings and late interaction
 def pool_embeddings(hidden: _Float32, mask: _Int64, pooling: str, normalize: bool, out: _Float32) -> None: ...

@@ -19,10 +19,28 @@ PROVIDERS = ("cpu", "cuda", "auto")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-block", "int4-block")
 
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
-_STAGE_KEYS |= {"min_probability"}
+_STAGE_KEYS |= {"min_probability", "dynamic"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
 _CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """A cut-off per request: the fewest best candidates whose softmax(logit / ``temperature``) over those the stage
+    scored adds up to ``mass`` (above 0, at most 1). ``cascaderank tune`` finds both."""
+
+    mass: float
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        _number("dynamic", "mass", self.mass, 0.0)
+        _number("dynamic", "temperature", self.temperature, 0.0)
+        if not 0.0 < self.mass <= 1.0 or self.temperature == 0.0:
+            raise ConfigError(
+                f"dynamic: mass is {self.mass!r}, temperature {self.temperature!r}; expected 0 < mass <= 1, "
+                "temperature > 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +52,8 @@ class Stage:
     ``cpu``, ``cuda`` (an error where CUDA cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says
     which). ``min_score`` drops candidates whose score (after the model's activation) is below it, ``min_probability``
     those whose calibrated probability is (an error for a model without calibration), ``margin`` those more than that
-    many logits below the stage's best. ``candidates_over`` skips the stage for a request with no more
+    many logits below the stage's best; ``dynamic`` makes ``keep`` smaller where the scores leave no doubt.
+    ``candidates_over`` skips the stage for a request with no more
     candidates than that. ``stored`` runs it only where the store knows all candidates (True), or does not (False): a
     cheap encoder for bare texts beside a better one with vectors made ahead. ``instruction`` is what a decoder is told
     to judge by (a request may say otherwise); None leaves it to the model folder. ``token_budget`` (tokens of one
@@ -52,6 +71,7 @@ class Stage:
     min_score: float | None = None
     margin: float | None = None
     min_probability: float | None = None
+    dynamic: Dynamic | None = None
     candidates_over: int | None = None
     stored: bool | None = None
     instruction: str | None = None
@@ -89,6 +109,8 @@ class Stage:
             _number(where, "min_probability", self.min_probability, 0.0)
             if not 0.0 < self.min_probability < 1.0:
                 raise ConfigError(f"{where}: min_probability is {self.min_probability}, expected between 0 and 1")
+        if self.dynamic is not None and not isinstance(self.dynamic, Dynamic):
+            raise ConfigError(f"{where}: dynamic is {self.dynamic!r}, expected Dynamic(mass=..., temperature=...)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +249,13 @@ def _read_stage(entry: object, where: str) -> Stage:
             values["candidates_over"] = when.integer("candidates_over", minimum=1)
         if "stored" in condition:
             values["stored"] = when.flag("stored")
+    if "dynamic" in values:
+        dynamic = reader.section("dynamic")
+        dynamic.only(("mass", "temperature"))
+        try:
+            values["dynamic"] = Dynamic(dynamic.number("mass"), dynamic.number("temperature", 1.0))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
     reader.text("model")
     reader.integer("keep", minimum=1)
     try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cascaderank.config import CascadeConfig, Stage
 from cascaderank.errors import CascadeError, ScoreError
-from cascaderank.kernels import NonFiniteScore, Pool
+from cascaderank.kernels import Fusion, NonFiniteScore, Pool
 from cascaderank.model import ModelSpec
 from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
 from cascaderank.request import Request
@@ -37,6 +37,11 @@ class Flow:
         )
         self._early_stop = config.early_stop
         self._shows_last = config.fusion == "last"
+
+    @property
+    def fusion(self) -> Fusion:
+        """What orders the candidates that reached the same stage, as the pool takes it."""
+        return self._fusion
 
     def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
         """Take one request through all stages; ``started`` is when it came in (``clock()``)."""
@@ -81,9 +86,10 @@ class Flow:
     def _places(self, number: int, top_n: int | None) -> int | None:
         """How many of a stage's best decide the answer, where the stage may end once they are certain. Limits on logits
         count whoever passes them, so a stage with any is scored in full."""
-        if not self._early_stop or self._min_logits[number] is not None or self.stages[number].margin is not None:
+        stage, limits = self.stages[number], self._min_logits[number] is not None
+        if not self._early_stop or limits or stage.margin is not None or stage.dynamic is not None:
             return None
-        keep = self.stages[number].keep
+        keep = stage.keep
         return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
 
     def _run_stage(
@@ -109,7 +115,7 @@ class Flow:
         if spared:
             counts.notes.append(f"{spared} candidates could not get through any more and were not scored")
         if done:
-            _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin)
+            _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin, _dynamic(stage))
             if below:
                 counts.notes.append(f"{below} candidates were below min_score, min_probability or margin")
         ended = clock()
@@ -197,3 +203,7 @@ def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
 def _unique_names(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> tuple[str, ...]:
     names = [stage.name or spec.name for stage, spec in zip(stages, specs, strict=True)]
     return tuple(name if names.index(name) == number else f"{name}#{number + 1}" for number, name in enumerate(names))
+
+
+def _dynamic(stage: Stage) -> tuple[float, float] | None:
+    return None if stage.dynamic is None else (stage.dynamic.mass, stage.dynamic.temperature)

@@ -33,6 +33,7 @@ from cascaderank._core import (
     sequence_lengths,
 )
 from cascaderank._core import dot_rows as _dot_rows
+from cascaderank._core import explore as _explore
 from cascaderank._core import index_ids as _index_ids
 from cascaderank._core import topk as _topk
 
@@ -40,6 +41,8 @@ __all__ = [
     "DOCUMENT",
     "QUERY",
     "Calibration",
+    "Choices",
+    "Explored",
     "Fusion",
     "Int8Rows",
     "Int64",
@@ -48,9 +51,11 @@ __all__ = [
     "PlanRule",
     "Pool",
     "Ragged",
+    "ScoreTable",
     "Template",
     "VectorRows",
     "dot_rows",
+    "explore",
     "find_ids",
     "gather_ids",
     "gather_tokens",
@@ -235,4 +240,98 @@ def maxsim_rows(
         maxsim_fp16(query, asked, documents.view(np.uint16), *rest)
     else:
         maxsim(query, asked, documents, *rest)  # type: ignore[arg-type]  # by its dtype it is Float32
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Every stage's logit of every candidate of several queries; query ``i`` owns the candidates
+    ``cu_candidates[i]:cu_candidates[i + 1]``.
+
+    ``first`` float32 ``[n]`` or None; ``logits`` and ``cost`` (predicted milliseconds of scoring that candidate)
+    float32 ``[stages, n]``; ``gains`` float32 ``[n]``, 2^grade - 1; ``ideal`` float32 ``[queries]``, the DCG of the
+    best order of all judged documents; ``fixed`` float32 ``[stages]``, predicted milliseconds of running a stage at
+    all.
+    """
+
+    cu_candidates: Int64
+    first: Float32 | None
+    logits: Float32
+    gains: Float32
+    ideal: Float32
+    cost: Float32
+    fixed: Float32
+
+    @property
+    def queries(self) -> int:
+        return len(self.cu_candidates) - 1
+
+    @property
+    def stages(self) -> int:
+        return len(self.logits)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Cut-offs to explore, one row each: ``keeps`` int64 ``[c, stages]``, 0 leaves the stage out; ``min_logits``,
+    ``margins`` and ``masses`` float32 ``[c, stages]``, NaN for no such limit; ``temperatures`` float32 ``[stages]``."""
+
+    keeps: Int64
+    min_logits: Float32
+    margins: Float32
+    masses: Float32
+    temperatures: Float32
+
+    @classmethod
+    def fixed(cls, keeps: Int64) -> Choices:
+        """Cut-offs without other limits."""
+        none = np.full(keeps.shape, np.nan, np.float32)
+        return cls(keeps, none, none, none, np.ones(keeps.shape[1], np.float32))
+
+    def __len__(self) -> int:
+        return len(self.keeps)
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What each choice gives for each query: ``ndcg``, ``recall`` (of the relevant candidates, among those that leave
+    the last stage; 1 where there are none) and predicted ``ms``, float32 ``[c, queries]``; ``pairs`` int64
+    ``[c, queries, stages]``, the candidates each stage scores."""
+
+    ndcg: Float32
+    recall: Float32
+    ms: Float32
+    pairs: Int64
+
+
+def explore(table: ScoreTable, fusion: Fusion, choices: Choices, depth: int = 10) -> Explored:
+    """What the engine would do under each choice; fast where rows are in lexicographic order. Quality is nDCG at
+    ``depth`` of the whole ranking. Raises ValueError for sizes that do not fit and scores that are not finite."""
+    shape = (len(choices), table.queries)
+    out = Explored(
+        np.empty(shape, np.float32),
+        np.empty(shape, np.float32),
+        np.empty(shape, np.float32),
+        np.empty((*shape, table.stages), np.int64),
+    )
+    _explore(
+        table.cu_candidates,
+        table.first,
+        table.logits,
+        table.gains,
+        table.ideal,
+        table.cost,
+        table.fixed,
+        fusion,
+        depth,
+        choices.keeps,
+        choices.min_logits,
+        choices.margins,
+        choices.masses,
+        choices.temperatures,
+        out.ndcg,
+        out.recall,
+        out.ms,
+        out.pairs,
+    )
     return out

@@ -15,7 +15,8 @@ from cascaderank import _core  # noqa: TID251  the boundary is under test
 from core_calls import CALLS, FLOATS, form, fusion, int64
 
 OPTIONAL = {("fill_batches", name) for name in ("attention_mask", "token_type_ids", "position_ids")} | {
-    ("Pool.reset", "first_scores")
+    ("Pool.reset", "first_scores"),
+    ("explore", "first_scores"),
 }
 ARRAYS = [
     pytest.param(name, key, id=f"{name}-{key}")

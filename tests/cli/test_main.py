@@ -14,7 +14,7 @@ import pytest
 
 from cascaderank.cli.main import main
 
-COMMANDS = ("demo", "rank", "check", "export", "bench")
+COMMANDS = ("demo", "rank", "check", "export", "bench", "tune")
 
 
 def test_version_names_engine_and_runtime(capsys: pytest.CaptureFixture[str]) -> None:

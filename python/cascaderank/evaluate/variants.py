@@ -25,8 +25,8 @@ def prefix_configs(config: CascadeConfig) -> list[CascadeConfig | None]:
 def last_alone(config: CascadeConfig) -> CascadeConfig:
     """The last stage's model on all candidates, without cut-offs: what the cascade saves."""
     stage: Stage = replace(
-        config.stages[-1], keep=config.max_candidates, min_score=None, margin=None, candidates_over=None, stored=None,
-        weight=1.0,
+        config.stages[-1], keep=config.max_candidates, min_score=None, margin=None, dynamic=None,
+        candidates_over=None, stored=None, weight=1.0,
     )  # fmt: skip
     return replace(config, stages=(stage,), fusion="last", deadline_ms=None)
 

@@ -1,0 +1,89 @@
+"""The guarantee applied to a cascade: one path of settings, certified on the half of the queries used to choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cascaderank.config import CascadeConfig
+from cascaderank.evaluate.metrics import bootstrap_interval
+from cascaderank.kernels import Choices, Int64
+from cascaderank.tune.explore import Explorer
+from cascaderank.tune.guarantee import Certified, certify, fixed_path, margin_path
+from cascaderank.tune.policies import scales
+
+if TYPE_CHECKING:
+    from cascaderank.tune.run import TuneSettings
+
+PATHS = ("keep", "margin")
+
+
+def certified_choice(
+    explorer: Explorer, config: CascadeConfig, most: int, choosing: Int64, reporting: Int64, settings: TuneSettings
+) -> tuple[dict[str, Any], Choices, list[str]]:
+    """Plain data, the certified choice, and the comment above its file.
+
+    ``settings.certify`` names the path before anything is looked at: testing both and taking the cheaper would be two
+    tests. No path sees a label: cut-offs come from the cascade file, margins from the scores (not the labels) of the
+    other half's queries. The realised loss is that of the other half.
+    """
+    assert settings.max_recall_loss is not None
+    alpha, table = settings.max_recall_loss, explorer.table
+    binary = all(
+        (table.gains[start:end] > 0).sum() <= 1
+        for start, end in zip(table.cu_candidates, table.cu_candidates[1:], strict=False)
+    )
+    path = _path(explorer, config, most, reporting, settings.certify)
+    losses = 1.0 - explorer.run(path, choosing).recall.astype(np.float64)
+    passed = certify(losses, alpha, settings.confidence, binary=binary)
+    row = slice(passed.step, passed.step + 1)
+    choice = Choices(path.keeps[row], path.min_logits[row], path.margins[row], path.masses[row], path.temperatures)
+    held = explorer.run(choice, reporting)
+    realised = 1.0 - held.recall[0].astype(np.float64)
+    found = {
+        "alpha": alpha,
+        "confidence": settings.confidence,
+        "queries": len(choosing),
+        "path": settings.certify,
+        "keeps": choice.keeps[0].tolist(),
+        "margins": [None if value != value else float(value) for value in choice.margins[0]],
+        "cuts_nothing": passed.step == 0,
+        "p_value": passed.p_value,
+        "loss": passed.loss,
+        "test": passed.test,
+        "steps": _steps(path, losses, passed),
+        "held_back_loss": float(realised.mean()),
+        "held_back_loss_interval": bootstrap_interval(realised),
+        "p50_ms": float(np.median(held.ms[0])),
+        "ndcg_10": float(held.ndcg[0].mean()),
+    }
+    comment = [
+        "Written by `cascaderank tune`: at most this share of the first pass's relevant candidates is lost on average,",
+        f"{alpha:g} with confidence {settings.confidence:g} ({passed.test}, p = {passed.p_value:.2g}, {passed.queries} "
+        "queries),",
+        "for queries exchangeable with the labelled ones; what counts are the candidates that leave the last stage.",
+    ]
+    return found, choice, comment
+
+
+def _path(explorer: Explorer, config: CascadeConfig, most: int, other: Int64, which: str) -> Choices:
+    if which == "keep":
+        return Choices.fixed(fixed_path(most, [stage.keep for stage in config.stages]))
+    margins = margin_path(scales(explorer.table, other).tolist())
+    none = np.full(margins.shape, np.nan, np.float32)
+    stages = len(config.stages)
+    return Choices(np.full(margins.shape, most, np.int64), none, margins, none, np.ones(stages, np.float32))
+
+
+def _steps(path: Choices, losses: Any, passed: Certified) -> list[dict[str, Any]]:
+    """The settings that were tested, in order."""
+    return [
+        {
+            "keeps": path.keeps[step].tolist(),
+            "margins": [None if value != value else float(value) for value in path.margins[step]],
+            "loss": float(losses[step].mean()),
+            "p_value": p_value,
+        }
+        for step, p_value in enumerate(passed.p_values)
+    ]

@@ -1,0 +1,114 @@
+"""What a stage costs: milliseconds as a function of pairs and tokens, fitted from measured runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cascaderank.cascade import Cascade
+from cascaderank.evaluate.requests import Request
+from cascaderank.flow import Flow
+from cascaderank.kernels import Fusion, Pool
+from cascaderank.schedule import clock
+from cascaderank.stages import Counts
+from cascaderank.store import Store
+from cascaderank.tune.scores import work_of
+
+Progress = Callable[[int, int], None]
+SIZES = (2, 8, 25, 80, 200)
+_LAST = Fusion("last", "z-score", 60.0, [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """Milliseconds of one stage in one request: ``fixed + per_pair * pairs + per_token * tokens``; ``error`` is the
+    median relative error over the ``points`` it was fitted on."""
+
+    fixed: float
+    per_pair: float
+    per_token: float
+    error: float
+    points: int
+
+    def predict(self, pairs: ArrayLike, tokens: ArrayLike) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = (
+            self.fixed + self.per_pair * np.asarray(pairs, float) + self.per_token * np.asarray(tokens, float)
+        )
+        return found
+
+
+def fit_cost(pairs: Sequence[float], tokens: Sequence[float], ms: Sequence[float]) -> StageCost:
+    """Least absolute relative errors (by reweighted least squares, which keeps a slow outlier from deciding) with no
+    negative part: of all subsets of the three parts the one that errs least."""
+    target = np.asarray(ms, np.float64)
+    parts = np.stack([np.ones_like(target), np.asarray(pairs, float), np.asarray(tokens, float)], axis=1)
+    best: tuple[float, NDArray[np.float64]] | None = None
+    for count in (1, 2, 3):
+        for used in combinations(range(3), count):
+            solution = _relative_fit(parts[:, used], target)
+            if (solution < 0).any():
+                continue
+            error = float(np.mean(np.abs(parts[:, used] @ solution - target) / target))
+            if best is None or error < best[0] - 1e-9:
+                whole = np.zeros(3)
+                whole[list(used)] = solution
+                best = error, whole
+    assert best is not None  # a constant alone is never negative
+    fixed, per_pair, per_token = best[1].tolist()
+    errors = np.abs(parts @ best[1] - target) / target
+    return StageCost(fixed, per_pair, per_token, float(np.median(errors)), len(target))
+
+
+def _relative_fit(parts: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = 1.0 / target
+    for _ in range(20):
+        solution = np.asarray(np.linalg.lstsq(parts * weights[:, None], target * weights, rcond=None)[0], np.float64)
+        relative = np.abs(parts @ solution - target) / target
+        weights = 1.0 / (target * np.sqrt(np.maximum(relative, 1e-3)))
+    found: NDArray[np.float64] = solution
+    return found
+
+
+def measure_costs(
+    flow: Flow,
+    requests: Sequence[Request],
+    store: Store,
+    *,
+    truncate_query: bool = False,
+    progress: Progress | None = None,
+) -> list[StageCost]:
+    """Run every stage on the first candidates of each request, in several sizes, one after another as a cascade would
+    in turn, so that a change of the machine's load meets all stages alike. Collecting and pruning are part of it."""
+    points: list[list[tuple[float, float, float]]] = [[] for _ in flow.scorers]
+    pool = Pool()
+    rounds = [(request, size) for request in requests for size in SIZES if size <= len(request.ids)]
+    rounds = rounds or [(request, len(request.ids)) for request in requests]
+    for number, (request, size) in enumerate(rounds, start=1):
+        work = work_of(request, store, truncate_query)
+        pool.reset(work.candidates.size, work.candidates.scores, len(flow.scorers), _LAST)
+        everything = pool.alive()
+        for stage, scorer in enumerate(flow.scorers):
+            # A fresh pool view per stage: each is timed on the first pass's best, whatever the stage before dropped.
+            pool.reset(work.candidates.size, work.candidates.scores, len(flow.scorers), _LAST)
+            counts, begun = Counts(), clock()
+            scored = scorer.score(work, everything[:size], counts)
+            pool.collect(stage, scored.positions, scored.outputs, scored.columns)
+            pool.prune(stage, max(1, size // 4), None, None)
+            points[stage].append((size, counts.tokens, (clock() - begun) * 1e3))
+        if progress is not None:
+            progress(number, len(rounds))
+    return [fit_cost(*(list(column) for column in zip(*own, strict=True))) for own in points]
+
+
+def measure_overhead(cascade: Cascade, requests: Sequence[Request], store: Store) -> float:
+    """Milliseconds of a request that belong to no stage: reading candidates, finishing the order (median)."""
+    rest = []
+    for request in requests:
+        begun = clock()
+        ranking = request.answer(cascade, store)
+        rest.append((clock() - begun) * 1e3 - sum(stage.total_ms for stage in ranking.trace.stages))
+    return float(np.median(rest))

@@ -1,0 +1,234 @@
+"""What the explored table says: curves, front, choices, guarantee and policies, chosen on one half of the queries and
+reported on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cascaderank.config import CascadeConfig
+from cascaderank.evaluate.metrics import bootstrap_interval
+from cascaderank.evaluate.requests import Request
+from cascaderank.kernels import Choices, Explored, Int64
+from cascaderank.schedule import clock
+from cascaderank.tune.certified import certified_choice
+from cascaderank.tune.explore import Explorer
+from cascaderank.tune.lost import find_lost
+from cascaderank.tune.pareto import answering, front, recommend, verdicts
+from cascaderank.tune.plateau import plateau_curves
+from cascaderank.tune.policies import PAYS, tune_policies
+
+if TYPE_CHECKING:
+    from cascaderank.tune.run import TuneSettings
+
+Files = dict[str, tuple[Choices, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``found`` is plain data; ``files`` are the cascades to write, each with the comment above it."""
+
+    explorer: Explorer
+    recommended: Choices
+    files: Files
+    found: dict[str, Any]
+    explore_seconds: float
+
+
+def figures(found: Explored, row: int = 0) -> dict[str, Any]:
+    """Means over queries with 95 % bootstrap intervals, predicted P50 and mean milliseconds, pairs per stage."""
+    quality, recall = found.ndcg[row].astype(np.float64), found.recall[row].astype(np.float64)
+    return {
+        "ndcg_10": float(quality.mean()),
+        "ndcg_10_interval": bootstrap_interval(quality),
+        "recall": float(recall.mean()),
+        "recall_interval": bootstrap_interval(recall),
+        "p50_ms": float(np.median(found.ms[row])),
+        "mean_ms": float(found.ms[row].mean()),
+        "pairs": found.pairs[row].mean(axis=0).tolist(),
+    }
+
+
+def find_outcome(
+    explorer: Explorer,
+    config: CascadeConfig,
+    names: Sequence[str],
+    requests: Sequence[Request],
+    grid: Sequence[int],
+    keeps: Int64,
+    choosing: Int64,
+    reporting: Int64,
+    settings: TuneSettings,
+) -> Outcome:
+    """Everything but running cascades. ``keeps`` are all choices (``all_choices``)."""
+    begun = clock()
+    explored = explorer.run(Choices.fixed(keeps), choosing)
+    seconds = clock() - begun
+    held = explorer.run(Choices.fixed(keeps), reporting)
+    p50 = np.median(explored.ms, axis=1).astype(np.float64)
+    quality = explored.ndcg.mean(axis=1, dtype=np.float64)
+    answer = config.stages[-1].keep
+    allowed = answering(keeps, min(answer, max(grid)))
+    chosen, best, note = recommend(explored.ndcg, p50, keeps, allowed, settings.budget_ms)
+    curves = plateau_curves(explorer, names, grid, choosing)
+    places = np.flatnonzero(allowed)
+    on_front = places[front(quality[places], p50[places])]
+    uncut = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == max(grid)) | (keeps == 0)).all(axis=1))
+    exhaustive = int(uncut[np.argmax(quality[uncut])])
+    files: Files = {"recommended.toml": (_row(keeps, chosen), _comment("recommended", held, chosen, settings))}
+    guarantee = None
+    if settings.max_recall_loss is not None:
+        guarantee, choice, lines = certified_choice(explorer, config, max(grid), choosing, reporting, settings)
+        files["certified.toml"] = choice, lines
+    own = np.array([[min(stage.keep, max(grid)) for stage in config.stages]], np.int64)
+    plateau = np.array([[curve.chosen for curve in curves]], np.int64)
+    found = {
+        "recommended": {
+            "keeps": keeps[chosen].tolist(),
+            "note": note,
+            "best_keeps": keeps[best].tolist(),
+            "choosing": figures(explored, chosen),
+        },
+        "curves": [curve.to_dict() for curve in curves],
+        "held_back": {
+            "first pass alone": _entry(keeps[0], held, 0),
+            "recommended": _entry(keeps[chosen], held, chosen),
+            "best within the budget": _entry(keeps[best], held, best),
+            "plateau rule": _entry(plateau[0], explorer.run(Choices.fixed(plateau), reporting)),
+            "cascade file": _entry(own[0], explorer.run(Choices.fixed(own), reporting)),
+            "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
+        },
+        "against_exhaustive": _against(held, chosen, exhaustive),
+        "front": [
+            {
+                "keeps": keeps[place].tolist(),
+                "p50_ms": float(p50[place]),
+                "ndcg_10": float(quality[place]),
+                "held_back_ndcg_10": float(held.ndcg[place].mean()),
+            }
+            for place in on_front.tolist()
+        ],
+        "cloud": [[round(float(p50[place]), 3), round(float(quality[place]), 5)] for place in places.tolist()],
+        "stages": _verdicts(names, explored, held, p50, keeps, allowed, settings.budget_ms),
+        "guarantee": guarantee,
+        "per_query": _policies(explorer, keeps[chosen], choosing, reporting, max(grid), names, files),
+        "lost": find_lost(explorer, names, keeps[chosen], requests, reporting),
+    }
+    return Outcome(explorer, _row(keeps, chosen), files, found, seconds)
+
+
+def _row(keeps: Int64, place: int) -> Choices:
+    return Choices.fixed(keeps[place : place + 1])
+
+
+def _entry(keeps: Int64, found: Explored, row: int = 0) -> dict[str, Any]:
+    return {"keeps": keeps.tolist(), **figures(found, row)}
+
+
+def _comment(name: str, held: Explored, place: int, settings: TuneSettings) -> list[str]:
+    figure = figures(held, place)
+    low, high = figure["ndcg_10_interval"]
+    return [
+        f"Written by `cascaderank tune`: {name} for {settings.budget_ms:g} ms; predicted P50 {figure['p50_ms']:.0f} ms",
+        f"On held-back queries nDCG@10 is {figure['ndcg_10']:.3f} (95 %: {low:.3f} to {high:.3f}).",
+    ]
+
+
+def _difference(first: Any, second: Any) -> dict[str, Any]:
+    difference = first.astype(np.float64) - second
+    return {"difference": float(difference.mean()), "interval": bootstrap_interval(difference)}
+
+
+def _against(held: Explored, chosen: int, exhaustive: int) -> dict[str, Any]:
+    whole = float(held.ndcg[exhaustive].mean())
+    return {
+        "quality": float(held.ndcg[chosen].mean()) / whole if whole else 1.0,
+        "latency": float(np.median(held.ms[chosen]) / max(float(np.median(held.ms[exhaustive])), 1e-9)),
+        **_difference(held.ndcg[chosen], held.ndcg[exhaustive]),
+    }
+
+
+def _verdicts(
+    names: Sequence[str], explored: Explored, held: Explored, p50: Any, keeps: Int64, allowed: Any, budget_ms: float
+) -> list[dict[str, Any]]:
+    found = []
+    for verdict in verdicts(names, explored.ndcg, p50, keeps, allowed, budget_ms):
+        entry = {"stage": verdict.stage, "pays": verdict.pays, "reason": verdict.reason}
+        if verdict.with_it is not None and verdict.without_it is not None:
+            entry |= {
+                "with_keeps": keeps[verdict.with_it].tolist(),
+                "without_keeps": keeps[verdict.without_it].tolist(),
+                **_difference(explored.ndcg[verdict.with_it], explored.ndcg[verdict.without_it]),
+                "held_back": _difference(held.ndcg[verdict.with_it], held.ndcg[verdict.without_it]),
+            }
+        found.append(entry)
+    return found
+
+
+def _policies(
+    explorer: Explorer,
+    keeps: Int64,
+    choosing: Int64,
+    reporting: Int64,
+    most: int,
+    names: Sequence[str],
+    files: Files,
+) -> dict[str, Any]:
+    """Each kind of policy beside the fixed cut-offs, on both halves; the one that saves most gets a file if it pays."""
+    if np.count_nonzero(keeps) < 2:
+        return {"note": "one stage: no later stage to save work for", "kinds": []}
+    fixed, best = tune_policies(explorer, keeps, choosing, most)
+    base = explorer.run(Choices.fixed(keeps[None, :]), reporting)
+    kinds = []
+    for kind, (policy, found) in best.items():
+        held = explorer.run(policy.choice, reporting)
+        saved = 1.0 - float(found.ms.mean() / fixed.ms.mean())
+        kinds.append(
+            {
+                "kind": kind,
+                "setting": policy.setting,
+                "keeps": policy.choice.keeps[0].tolist(),
+                "limits": _limits(policy.choice),
+                "saved_ms": saved,
+                "held_back_saved_ms": 1.0 - float(held.ms.mean() / base.ms.mean()),
+                "held_back_saved_pairs": _saved_pairs(base, held, names),
+                "held_back": {**figures(held), **_difference(held.ndcg[0], base.ndcg[0])},
+                "pays": saved >= 1.0 - PAYS,
+            }
+        )
+    paying = [entry for entry in kinds if entry["pays"]]
+    note = "no rule per query beats the fixed cut-offs at equal nDCG@10"
+    if paying:
+        winner = max(paying, key=lambda entry: entry["saved_ms"])
+        files["per_query.toml"] = (
+            best[winner["kind"]][0].choice,
+            [f"Written by `cascaderank tune`: {winner['kind']} cuts per query, keep is the maximum."],
+        )
+        note = f"{winner['kind']} saves {winner['saved_ms']:.0%} of the predicted time at equal nDCG@10 (choosing half)"
+    return {"note": note, "kinds": kinds}
+
+
+def _limits(choice: Choices) -> list[dict[str, float]]:
+    found = []
+    for place in range(choice.keeps.shape[1]):
+        values = {
+            "min_logit": float(choice.min_logits[0, place]),
+            "margin": float(choice.margins[0, place]),
+            "mass": float(choice.masses[0, place]),
+        }
+        entry = {name: value for name, value in values.items() if value == value}
+        if "mass" in entry:
+            entry["temperature"] = float(choice.temperatures[place])
+        found.append(entry)
+    return found
+
+
+def _saved_pairs(base: Explored, held: Explored, names: Sequence[str]) -> dict[str, float]:
+    before, after = base.pairs[0].sum(axis=0), held.pairs[0].sum(axis=0)
+    return {name: 1.0 - float(b / a) for name, a, b in zip(names, before, after, strict=True) if a}
+
+
+__all__ = ["Outcome", "figures", "find_outcome"]

@@ -1,0 +1,299 @@
+"""``cascaderank tune`` on synthetic models and a synthetic collection: what it writes, says and refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cascaderank import Cascade, StoreError
+from cascaderank.cli.main import main
+from cascaderank.config import CascadeConfig, Dynamic, Stage, read_config
+from cascaderank.errors import InputError
+from cascaderank.evaluate import load_beir, ndcg
+from cascaderank.evaluate.requests import Request, make_requests, ranked_ids
+from cascaderank.flow import Flow
+from cascaderank.kernels import Choices
+from cascaderank.schedule import Workers
+from cascaderank.tune.runs import requests_from_run
+from cascaderank.tune.scores import data_digest, load_or_encode, score_all, score_path
+from cascaderank.tune.write import chosen_config, write_config
+from tiny import make_encoder
+
+pytest.importorskip("tomli_w", reason="tune writes cascade files with tomli-w (extra tune)")
+WORDS = ("red", "green", "blue", "cat", "dog", "fish", "one", "two", "three", "passage", "query", "sep")
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 queries of two words, 60 documents of six; relevant is who has both words and an even number."""
+    folder = tmp_path_factory.mktemp("collection")
+    generator = np.random.default_rng(2)
+    corpus = {f"d{number}": " ".join(generator.choice(WORDS, 6)) for number in range(60)}
+    qrels, queries = ["query-id\tcorpus-id\tscore"], []
+    while len(queries) < 80:
+        words = generator.choice(WORDS, 2, replace=False).tolist()
+        found = [name for name, text in corpus.items() if set(words) <= set(text.split()) and int(name[1:]) % 2 == 0]
+        if found:
+            name = f"q{len(queries)}"
+            queries.append({"_id": name, "text": " ".join(words)})
+            qrels += [f"{name}\t{document}\t1" for document in found[:2]]
+    rows = [{"_id": name, "title": "", "text": text} for name, text in corpus.items()]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries), encoding="utf-8")
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(qrels) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_stages(models: Path) -> Path:
+    """The cascade file lies beside the models; what tune writes elsewhere must find them all the same."""
+    file = models / "tuned-cascade.toml"
+    file.write_text(
+        '[cascade]\nfusion = "convex"\nweights = { first = 0.25 }\n'
+        '[[stage]]\nmodel = "bi"\nkeep = 20\nweight = 0.5\n[[stage]]\nmodel = "ce"\nkeep = 5\n',
+        encoding="utf-8",
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def tuned(collection: Path, two_stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tuned")
+    arguments = ["tune", str(two_stages), "--data", str(collection), "--candidates", "30", "--out", str(out)]
+    assert main([*arguments, "--max-recall-loss", "0.2", "--budget-ms", "10000"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def found(tuned: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((tuned / "report.json").read_text(encoding="utf-8"))
+    return result
+
+
+def test_the_recommended_cascade_is_what_was_explored(found: dict[str, Any], tuned: Path, collection: Path) -> None:
+    """Its file, loaded and run on the held-back queries by hand, ranks as the table said."""
+    assert found["check"]["ndcg_differs"] == 0
+    assert found["check"]["requests"] == found["settings"]["reporting"] == 40
+    data = load_beir(collection, "dev")
+    held = {request.query_id: request for request in make_requests(data, 30)}
+    with Cascade.load(tuned / "recommended.toml") as cascade:
+        assert [stage.keep for stage in cascade.config.stages] == [k for k in found["recommended"]["keeps"] if k]
+        values = [
+            ndcg(data.qrels[name], ranked_ids(held[name].answer(cascade, None), held[name].ids))
+            for name in found["per_query_ids"]
+        ]
+    assert found["held_back"]["recommended"]["ndcg_10"] == pytest.approx(np.mean(values), abs=1e-6)
+
+
+def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[str, Any]) -> None:
+    assert len(found["per_query_ids"]) == 40
+    assert set(found["held_back"]) == {
+        "first pass alone", "recommended", "best within the budget", "plateau rule", "cascade file",
+        "best without cut-offs",
+    }  # fmt: skip
+    assert found["held_back"]["cascade file"]["keeps"] == [20, 5]
+    assert found["held_back"]["first pass alone"]["pairs"] == [0, 0]
+    assert [stage["stage"] for stage in found["stages"]] == ["bi", "ce"]
+    assert [curve["entering"] for curve in found["curves"]] == [30, found["curves"][0]["chosen"]]
+    times = [row["p50_ms"] for row in found["front"]]
+    assert times == sorted(times)
+    assert "only 80 labelled queries" in found["warnings"][0]
+
+
+def test_the_certified_cascade_meets_its_promise_here(found: dict[str, Any], tuned: Path) -> None:
+    guarantee = found["guarantee"]
+    assert guarantee["p_value"] <= 0.05
+    assert guarantee["loss"] <= 0.2
+    assert not guarantee["cuts_nothing"]
+    with Cascade.load(tuned / "certified.toml") as cascade:
+        assert [stage.keep for stage in cascade.config.stages] == guarantee["keeps"]
+
+
+def test_the_page_needs_nothing_else_and_says_the_same(tuned: Path, found: dict[str, Any]) -> None:
+    page = (tuned / "report.html").read_text(encoding="utf-8")
+    for outside in ("http:", "https:", "src=", "@import", "url(", "<script"):
+        assert outside not in page
+    assert page.count("<svg") == len(found["curves"]) + 2  # and the front, and the guarantee's path
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert f"{found['held_back']['recommended']['ndcg_10']:.3f}" in page
+    assert "$" not in page.split("</style>")[1]
+
+
+def test_margins_can_be_certified(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["tune", str(two_stages), "--data", str(collection), "--candidates", "20", "--queries", "60"]
+    more = ["--max-recall-loss", "0.2", "--certify", "margin", "--out", str(tmp_path)]
+    assert main([*arguments, *more]) == 0
+    printed = capsys.readouterr().out
+    for text in (
+        "plateau: loss below",
+        "Pareto front",
+        "held-back queries",
+        "recommended:",
+        "certified:",
+        "per query:",
+    ):
+        assert text in printed
+    stages = read_config(tmp_path / "certified.toml").stages
+    assert all(stage.keep == 20 for stage in stages)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (["--max-recall-loss", "0.01"], 1, "needs 299 queries"),
+        (["--max-recall-loss", "1.5"], 2, "not between 0 and 1"),
+        (["--queries", "3"], 1, "at least 4 are needed"),
+        (["--split", "test"], 1, "no such split"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_work(
+    more: list[str], code: int, said: str, collection: Path, two_stages: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    arguments = ["tune", str(two_stages), "--data", str(collection), "--out", str(tmp_path / "out"), *more]
+    if code == 2:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2
+    else:
+        assert main(arguments) == code
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_scoring_goes_on_where_it_was(collection: Path, two_stages: Path, tmp_path: Path) -> None:
+    requests = make_requests(load_beir(collection, "dev"), 10)[:8]
+    config = read_config(two_stages)
+    with Cascade(config) as cascade:
+        store = load_or_encode(cascade, requests, tmp_path)
+        expected = [
+            {hit.index: hit.scores for hit in request.answer(cascade, store)} for request in requests
+        ]  # the file's own cut-offs are above ten candidates for bi; ce keeps the scores of all it saw
+    workers = Workers(1)
+    flow = Flow(config, workers)
+
+    def kill(done: int, total: int) -> None:
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        score_all(flow, requests, store, tmp_path, progress=kill)
+    files = sorted(tmp_path.glob("*.npy"))
+    assert [int(np.isnan(np.load(file)["logit"]).sum()) for file in files] == [50, 50]
+    # What is there is not scored again: a mark left in a finished query survives.
+    cells = np.load(files[0], mmap_mode="r+")
+    kept, cells["logit"][0] = float(cells["logit"][0]), 123.0
+    cells.flush()
+    scores = score_all(flow, requests, store, tmp_path)
+    workers.close()
+    assert 123.0 in scores.logits[:, 0]
+    scores.logits[scores.logits == 123.0] = kept
+    for number in range(len(requests)):
+        for index, values in expected[number].items():
+            assert scores.logits[:, 10 * number + index].tolist() == pytest.approx(list(values))
+
+
+def test_another_model_and_other_data_never_meet_these_scores(
+    collection: Path, two_stages: Path, models: Path, tmp_path: Path
+) -> None:
+    requests = make_requests(load_beir(collection, "dev"), 5)[:2]
+    make_encoder(tmp_path / "other", max_length=24)
+    first = CascadeConfig((Stage(models / "bi", keep=5),))
+    for number, (config, asked) in enumerate(
+        [(first, requests), (CascadeConfig((Stage(tmp_path / "other", keep=5),)), requests), (first, requests[:1])]
+    ):
+        workers = Workers(1)
+        with Cascade(config) as cascade:
+            store = load_or_encode(cascade, asked, tmp_path / "scores")
+        score_all(Flow(config, workers), asked, store, tmp_path / "scores")
+        workers.close()
+        assert len(list((tmp_path / "scores").glob("*.npy"))) == number + 1
+    damaged = next((tmp_path / "scores").glob("bi-*.npy"))
+    damaged.write_bytes(b"no array")
+    workers = Workers(1)
+    with Cascade(first) as cascade:
+        store = load_or_encode(cascade, requests, tmp_path / "scores")
+    flow = Flow(first, workers)
+    for asked in (requests, requests[:1]):  # one of the two is the damaged one
+        path = score_path(tmp_path / "scores", flow.specs[0], flow.stages[0], data_digest(asked))
+        if path == damaged:
+            with pytest.raises(StoreError, match="delete it"):
+                score_all(flow, asked, store, tmp_path / "scores")
+        else:
+            score_all(flow, asked, store, tmp_path / "scores")
+    workers.close()
+
+
+def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) -> None:
+    stages = (
+        Stage("bi", keep=20, name='a "name"', weight=0.3, token_budget=512),
+        Stage("ce2", keep=10, min_score=0.25, provider="cpu"),
+    )
+    config = CascadeConfig(stages, fusion="convex", first_weight=0.2, deadline_ms=50.0, base=models)
+    with Cascade(config) as cascade:
+        specs = cascade.models
+    nan = np.full((1, 2), np.nan, np.float32)
+    low = np.array([[np.nan, -1.0]], np.float32)
+    masses = np.array([[0.75, np.nan]], np.float32)
+    choice = Choices(np.array([[8, 4]]), low, nan, masses, np.array([1.5, 1.0], np.float32))
+    (tmp_path / "deep").mkdir()
+    write_config(chosen_config(config, specs, choice), tmp_path / "deep" / "c.toml", ["one", "two"])
+    text = (tmp_path / "deep" / "c.toml").read_text(encoding="utf-8")
+    assert text.startswith("# one\n# two\n")
+    assert "dynamic = { mass = 0.75, temperature = 1.5 }" in text
+    with Cascade.load(tmp_path / "deep" / "c.toml") as cascade:
+        first, second = cascade.config.stages
+        assert (first.name, first.keep, first.weight, first.token_budget) == ('a "name"', 8, 0.3, 512)
+        assert first.dynamic == Dynamic(0.75, 1.5)
+        assert second.min_score == pytest.approx(1 / (1 + np.e))  # ce2's score is a probability
+        assert (cascade.config.fusion, cascade.config.first_weight, cascade.config.deadline_ms) == ("convex", 0.2, 50.0)
+        assert cascade.models == specs
+    write_config(chosen_config(config, specs, Choices.fixed(np.array([[0, 4]]))), tmp_path / "d.toml", [])
+    assert [os.path.basename(stage.model) for stage in read_config(tmp_path / "d.toml").stages] == ["ce2"]
+
+
+def run_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_run_file_of_trec_gives_the_candidates(beir: Path, tmp_path: Path) -> None:
+    data = load_beir(beir, "test")
+    lines = [f"{query} Q0 {name} 1 {score} tag" for query in data.queries for name, score in (("d1", 0.5), ("d2", 2.0))]
+    for text in ("\n".join(lines), "query-id\tcorpus-id\trank\tscore\n" + "\n".join(
+        "\t".join(line.split()[index] for index in (0, 2, 3, 4)) for line in lines
+    )):  # fmt: skip
+        requests = requests_from_run(data, run_file(tmp_path, text), 5)
+        assert [request.query_id for request in requests] == list(data.queries)
+        assert all(isinstance(request, Request) and request.ids == ("d2", "d1") for request in requests)
+        assert requests[0].scores == (2.0, 0.5)
+    assert requests_from_run(data, tmp_path / "run", 1)[0].ids == ("d2",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("q1 d1 0.5", "3 columns"),
+        ("q1 Q0 d9 1 0.5 t", "'d9' is not in the collection"),
+        ("q1 Q0 d1 1 nan t", "not a finite number"),
+        ("q1 Q0 d1 1 0.5 t", "no candidates for 2 of 3"),
+        ("\n".join(f"{q} Q0 d1 {n} 0.5 t" for q in ("q1", "q2", "q3") for n in (1, 2)), "'d1' twice"),
+    ],
+)
+def test_a_run_file_that_is_wrong_is_refused(text: str, said: str, beir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        requests_from_run(load_beir(beir, "test"), run_file(tmp_path, text), 5)
