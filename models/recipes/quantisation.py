@@ -97,7 +97,7 @@ def compare(name: str, weights: Path, options: argparse.Namespace) -> list[Line]
         to_onnx(model, exact_file, output, axes)
         exact = session(exact_file)
         expected = list_scores(exact, exact_file, lists, cross, options.cache, f"{name} {EXACT}")
-        for way in [None, *ways()]:
+        for way in [None, *ways(options.sensitive)]:
             if way is not None and options.only not in way.name:
                 continue
             changed, file, called = exact, exact_file, EXACT
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--lists", type=int, default=48, help="dev queries per set")
     parser.add_argument("--calibration", type=int, default=48, help="training inputs to calibrate with")
     parser.add_argument("--rounds", type=int, default=60, help="alternating timed runs per length")
+    parser.add_argument("--sensitive", type=int, default=6, help="products that the mixed ways keep in fp32")
     parser.add_argument("--only", default="", help="only ways whose name contains this")
     parser.add_argument("--cache", type=Path, default=here / "cache", help="where scores are kept")
     parser.add_argument("--json", type=Path, help="write the rows here too")

@@ -1,6 +1,7 @@
 """Every shipped model beside its fp32 graph and beside the large one: a row a run, one thread, alternating.
 
 python models/recipes/speed.py
+python models/recipes/speed.py --saturation    # what processors without VNNI would do to int8 scores
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import onnxruntime
 from onnxruntime import InferenceSession
 
 from exporting.graph import to_onnx
+from exporting.parity import batches, onnx_outputs, parity_rows
 from exporting.runtime import session
 from exporting.shipped import RECIPES, load_model, weight_folders
-from texts.pairs import feed
+from measuring.measures import kendall_tau
+from texts.pairs import PairEncoder, clean_tokenizer, feed
 
 LARGE = "minilm-ce-large"
 
@@ -53,7 +56,12 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=here.parent / "cascaderank_models")
     parser.add_argument("--tokens", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--data", type=Path, default=here.parents[2] / "shared" / "data", help="texts of --saturation")
+    parser.add_argument("--saturation", action="store_true", help="int8 with and without exact products instead")
     options = parser.parse_args()
+    if options.saturation:
+        print_saturation(options)
+        return
     sources = weight_folders(options.large, options.small)
     files = {name: options.models / name / "model.onnx" for name in RECIPES}
     with tempfile.TemporaryDirectory() as temporary:
@@ -78,6 +86,25 @@ def main() -> None:
                 cells = [name, f"{file.stat().st_size / 1e6:.1f}", str(tokens), f"{np.median(times[name]):.2f}"]
                 cells += [quartiles(times[f"{name} fp32"] / times[name]), quartiles(times[name] / times[LARGE])]
                 print(f"| {' | '.join(cells)} |")
+
+
+def print_saturation(options: argparse.Namespace) -> None:
+    """A row per cross-encoder: what its logits and its time are with products that may saturate beside exact ones."""
+    titles = ("model", "pairs", "mean diff", "max diff", "Kendall's tau", "time, exact / saturating")
+    print(
+        f"{processor()}, ONNX Runtime {onnxruntime.__version__}, one thread, {options.rounds} alternating rounds of "
+        f"128 tokens\n\n| {' | '.join(titles)} |\n{'|---' * len(titles)}|"
+    )
+    for name in (recipe.name for recipe in RECIPES.values() if recipe.kind == "cross_encoder"):
+        folder = options.models / name
+        rows = parity_rows(options.data, PairEncoder(clean_tokenizer(folder / "tokenizer.json")), pairs=True)
+        runners = [session(folder / "model.onnx", saturating) for saturating in (False, True)]
+        exact, other = (np.concatenate(onnx_outputs(runner, batches(rows, 1)))[:, 0] for runner in runners)
+        words = np.random.default_rng(0).integers(1000, 30000, 124).tolist()
+        times = alternate(runners, feed([([101, *words[:10], 102, *words[10:], 102], 12)]), options.rounds)
+        cells = [len(rows), f"{np.abs(exact - other).mean():.3f}", f"{np.abs(exact - other).max():.2f}"]
+        cells += [f"{kendall_tau(exact, other):.3f}", quartiles(times[:, 0] / times[:, 1])]
+        print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
 
 
 def quartiles(ratios: np.ndarray) -> str:

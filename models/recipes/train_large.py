@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from exporting.pair_head import load_pair_model
 from training.curriculum import Curriculum
 from training.lessons import Weights, group_loss
+from training.precision import training_dtype
 from training.trainer import WORDS, Trainer, arguments
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     model = load_pair_model(options.weights)
     words = model.state_dict()[WORDS].clone()
     model.bert.embeddings.requires_grad_(False)
-    model.bert.to(torch.bfloat16)
+    model.bert.to(training_dtype())
     trainer = Trainer(model, options, words)
     curriculum.start(trainer.pairs)
     trainer.run(curriculum.groups, lambda model, group: group_loss(model, group, None, Weights()), curriculum.dev)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from exporting.pair_head import load_pair_model
 from training.curriculum import Curriculum
 from training.lessons import Weights, group_loss
-from training.student import fit_last_norm, make_student
+from training.precision import training_dtype
+from training.student import as_shipped, fit_last_norm, make_student
+from training.teacher import Again, Teacher
 from training.trainer import WORDS, Trainer, arguments
 
 
@@ -25,24 +25,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     here = Path(__file__).resolve().parent
     parser.add_argument("--weights", type=Path, default=here / "checkpoints" / "large", help="the large model")
+    parser.add_argument("--start", type=Path, help="a small model to train further, instead of layers of the large one")
     parser.add_argument("--layers", type=int, nargs="+", default=[0, 1, 2], help="layers of the large model to keep")
     parser.add_argument("--heads", type=int, default=6, help="attention heads of a layer")
     parser.add_argument("--neurons", type=int, default=768, help="feed-forward neurons of a layer")
     parser.add_argument("--states", type=float, default=2.0, help="weight of the hidden states' loss")
     parser.add_argument("--teacher", type=float, default=0.25, help="weight of the teacher's distribution")
     parser.add_argument("--prior", type=float, default=0.5, help="share of BM25 and bi-encoder in what is taught")
+    parser.add_argument("--again", type=int, default=1, help="how many remembered steps follow each new one")
     options = arguments(parser, out="small", pairs=45_000, rate=1.5e-4, head_rate=3e-4)
     curriculum = Curriculum(options, taught=True)
     examples = curriculum.examples()
-    student = make_student(options.weights, options.layers, options.heads, options.neurons, examples)
     teacher = load_pair_model(options.weights)
     words = teacher.state_dict()[WORDS].clone()
-    teacher.bert.to(torch.bfloat16)
-    fit_last_norm(student, teacher, examples)
+    if options.start:
+        student = as_shipped(load_pair_model(options.start))
+    else:
+        student = as_shipped(make_student(options.weights, options.layers, options.heads, options.neurons, examples))
+        fit_last_norm(student, teacher, examples)
+    for model in (student, teacher):
+        model.bert.to(training_dtype())
     trainer = Trainer(student, options, words)
     curriculum.start(trainer.pairs)
     weights = Weights(options.teacher, options.states, options.prior)
-    trainer.run(curriculum.groups, lambda model, group: group_loss(model, group, teacher, weights), curriculum.dev)
+    knows, steps = Teacher(teacher), Again(curriculum.groups, options.again, options.seed)
+    trainer.run(steps.groups, lambda model, group: group_loss(model, group, knows, weights), curriculum.dev)
 
 
 if __name__ == "__main__":

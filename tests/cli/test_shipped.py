@@ -23,6 +23,7 @@ def test_each_is_sound_and_prefers_the_answer(capsys: pytest.CaptureFixture[str]
     assert out.count("licence ") == 3
     assert "states no parity" not in out
     assert "the answer is not first" not in out
+    assert out.count("golden scores: 14 pairs met") == 3
 
 
 def test_rank_with_the_default_cascade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "models" / "recipes"
 NAMES = (
     "clusters", "collect_grades", "exporting.static_graph", "exporting.tables", "measuring.bootstrap",
     "measuring.manifests", "measuring.measured", "measuring.measures", "measuring.report", "measuring.scoring",
-    "measuring.sets", "measuring.systems", "texts.lists", "texts.passages", "training.mining",
+    "measuring.sets", "measuring.systems", "texts.lists", "texts.pairs", "texts.passages", "training.mining",
 )  # fmt: skip
 
 

@@ -31,7 +31,6 @@ from cascaderank.export.smooth import HEADS, encoder_products, smooth
 from measuring.sensitivity import most_sensitive, quantise_products
 
 Inputs = list[dict[str, np.ndarray]]
-SENSITIVE = 6  # products that the mixed methods keep in fp32, of the large model's 36
 STRENGTHS = (0.5, 0.8)
 BEST = 0.8  # the strength that static and mixed methods are tried with
 
@@ -149,17 +148,18 @@ def half(source: Path, target: Path, inputs: Inputs) -> None:
     onnx.save(converted, str(target))
 
 
-def ways() -> list[Way]:
-    """Every way that is compared, in the order of the table; the fp32 graph itself is not among them."""
+def ways(sensitive: int) -> list[Way]:
+    """Every way that is compared, in the order of the table; the fp32 graph itself is not among them. Mixed ones keep
+    the `sensitive` products in fp32 that move the output most."""
     entropy, percentile = CalibrationMethod.Entropy, CalibrationMethod.Percentile
     return [
         Way("dynamic, per tensor", dynamic(per_channel=False)),
         Way("dynamic, per channel", dynamic()),
         *(Way(f"dynamic, per channel, smoothed {s}", dynamic(smoothing=s)) for s in STRENGTHS),
-        Way(f"mixed: dynamic, per channel, {SENSITIVE} products fp32", dynamic(exact=SENSITIVE)),
+        Way(f"mixed: dynamic, per channel, {sensitive} products fp32", dynamic(exact=sensitive)),
         Way(
-            f"mixed: dynamic, per channel, smoothed {BEST}, {SENSITIVE} products fp32",
-            dynamic(smoothing=BEST, exact=SENSITIVE),
+            f"mixed: dynamic, per channel, smoothed {BEST}, {sensitive} products fp32",
+            dynamic(smoothing=BEST, exact=sensitive),
         ),
         Way("static, min-max, outputs too", static(outputs=True)),
         Way("static, min-max", static()),

@@ -32,10 +32,12 @@ class Curriculum:
             [read_collection(options.data, "graded-lists", split), read_lists(options.data, split, options.lists)]
             for split in ("train", "dev")
         )
-        self._mines = [open_mine(options.data, name, options.bi, options.cache) for name in COLLECTIONS]
+        self._mines = [
+            open_mine(options.data, name, options.bi, options.cache, options.passages) for name in COLLECTIONS
+        ]
         if taught:
             self._dev += [read_collection(options.data, name, "dev") for name in OTHERS]
-            more = open_mine(options.data, "squad-sentences", options.bi, options.cache)
+            more = open_mine(options.data, "squad-sentences", options.bi, options.cache, options.passages)
             self._pools = [*self._mines, more]
         self.start(0)
 

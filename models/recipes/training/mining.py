@@ -15,7 +15,6 @@ from training.groups import Group
 
 # Train splits whose licence allows shipping what is trained on them.
 COLLECTIONS = ("nq-qed", "medquad", "scifact", "boolq-dev", "pubmedqa")
-POOL = 5000  # passages of a collection that negatives come from
 DEPTH = 15  # candidates taken from each of BM25 and the bi-encoder
 TOO_GOOD = 0.95  # a candidate whose cosine exceeds this share of the answer's may answer too
 
@@ -32,15 +31,18 @@ class Mine:
     asked: np.ndarray
 
 
-def open_mine(root: Path, name: str, model: Path, cache: Path, questions: int = 1500) -> Mine:
-    """A fixed pool of passages and a fixed sample of questions, with vectors of both."""
+def open_mine(root: Path, name: str, model: Path, cache: Path, passages: int) -> Mine:
+    """A fixed pool of `passages` that negatives come from and a fixed sample of questions, three for ten of them, with
+    vectors of both."""
     rng = np.random.default_rng(7)
     collection = read_collection(root, name, "train")
     ids = list(collection.documents)
-    ids = [ids[i] for i in sorted(rng.choice(len(ids), min(POOL, len(ids)), replace=False))]
+    ids = [ids[i] for i in sorted(rng.choice(len(ids), min(passages, len(ids)), replace=False))]
     inside = set(ids)
     possible = [q for q in collection.sample(None) if all(d in inside for d, g in collection.qrels[q].items() if g > 0)]
-    chosen = [possible[i] for i in sorted(rng.choice(len(possible), min(questions, len(possible)), replace=False))]
+    chosen = [
+        possible[i] for i in sorted(rng.choice(len(possible), min(passages * 3 // 10, len(possible)), replace=False))
+    ]
     vectors = cached_vectors([collection.documents[d] for d in ids], model, cache, f"{name}.passages")
     asked = cached_vectors([collection.queries[q] for q in chosen], model, cache, f"{name}.questions")
     index = Bm25({d: collection.documents[d] for d in ids})

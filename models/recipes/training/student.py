@@ -10,23 +10,26 @@ from torch import Tensor, nn
 
 from exporting.pair_head import PairModel, load_pair_model
 from exporting.tables import quantise_table
-from texts.pairs import feed
 from training.groups import Group
-from training.lessons import read
+from training.lessons import read, tensors
 
 
 def make_student(weights: Path, layers: Sequence[int], heads: int, neurons: int, groups: list[Group]) -> PairModel:
-    """Layers of the large model on the word table it will ship with, embeddings frozen, encoder in bf16."""
+    """Layers of the large model with the heads and neurons that matter most."""
     student = load_pair_model(weights)
     bert = student.bert
-    words = bert.embeddings.word_embeddings.weight
-    words.data = torch.from_numpy(quantise_table(words.detach().numpy()).table())
     bert.encoder.layer = nn.ModuleList([bert.encoder.layer[i] for i in layers])
     bert.config.num_hidden_layers = len(layers)
     keep_heads(student, heads, groups)
     keep_neurons(student, neurons, groups)
-    bert.embeddings.requires_grad_(False)
-    bert.to(torch.bfloat16)
+    return student
+
+
+def as_shipped(student: PairModel) -> PairModel:
+    """The same model on the word table it will ship with, embeddings frozen."""
+    words = student.bert.embeddings.word_embeddings.weight
+    words.data = torch.from_numpy(quantise_table(words.detach().numpy()).table())
+    student.bert.embeddings.requires_grad_(False)
     return student
 
 
@@ -43,7 +46,7 @@ def mean_squares(model: PairModel, modules: Sequence[nn.Module], groups: list[Gr
         for place, module in enumerate(modules)
     ]
     for group in groups:
-        read(model, inputs_of(group))
+        read(model, tensors(group.rows))
     for hook in hooks:
         hook.remove()
     return [square for square in squares if isinstance(square, Tensor)]
@@ -85,7 +88,7 @@ def fit_last_norm(student: PairModel, teacher: PairModel, groups: list[Group]) -
     the latter."""
     mine, theirs = [], []
     for group in groups:
-        inputs = inputs_of(group)
+        inputs = tensors(group.rows)
         attended = inputs["attention_mask"].bool()
         mine.append(read(student, inputs)[0][attended])
         theirs.append(read(teacher, inputs)[0][attended])
@@ -94,8 +97,3 @@ def fit_last_norm(student: PairModel, teacher: PairModel, groups: list[Group]) -
     norm = student.bert.encoder.layer[-1].output.LayerNorm
     norm.weight.mul_(slope.to(norm.weight.dtype))
     norm.bias.mul_(slope.to(norm.bias.dtype)).add_((y.mean(0) - slope * x.mean(0)).to(norm.bias.dtype))
-
-
-def inputs_of(group: Group) -> dict[str, Tensor]:
-    """A group's rows as int64 tensors [rows, longest]."""
-    return {name: torch.from_numpy(array) for name, array in feed(group.rows).items()}

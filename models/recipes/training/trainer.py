@@ -1,4 +1,4 @@
-"""Optimizer and loop of every cross-encoder: bf16 gradients on fp32 masters, early stopping on dev, resumable."""
+"""Optimizer and loop of every cross-encoder: gradients on fp32 masters, early stopping on dev, resumable."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def arguments(
     parser.add_argument("--out", type=Path, default=here / "checkpoints" / out)
     parser.add_argument("--cache", type=Path, default=here / "cache")
     parser.add_argument("--bi", type=Path, default=here.parent / "cascaderank_models" / "minilm-bi", help="mines")
+    parser.add_argument("--passages", type=int, default=5000, help="of each collection, to find negatives in")
     parser.add_argument("--pairs", type=int, default=pairs, help="pairs to train on; the rate falls to 0 with them")
     parser.add_argument("--minutes", type=float, default=1e9, help="end earlier: whichever comes first")
     parser.add_argument("--rate", type=float, default=rate)
@@ -52,7 +53,8 @@ def arguments(
 
 
 class Trainer:
-    """Optimizer, schedule and what a resumed run needs. Gradients arrive in bf16 and are applied to fp32 masters."""
+    """Optimizer, schedule and what a resumed run needs. Gradients arrive in the precision that is trained in and
+    are applied to fp32 masters."""
 
     def __init__(self, model: PairModel, options: argparse.Namespace, words: Tensor) -> None:
         """`words` is the word table to keep with the weights, where the model trains on a coarser one."""
