@@ -10,5 +10,6 @@ void bind_prune(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_embed(pybind11::module_& module);
 void bind_maxsim(pybind11::module_& module);
+void bind_wordpiece(pybind11::module_& module);
 
 }  // namespace cascade::bind

@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     cascade::bind::bind_pool(module);
     cascade::bind::bind_embed(module);
     cascade::bind::bind_maxsim(module);
+    cascade::bind::bind_wordpiece(module);
 }

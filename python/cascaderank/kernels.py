@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from cascaderank._core import (
     DOCUMENT,
+    MAX_TOKEN_ID,
     QUERY,
     Fusion,
     NonFiniteScore,
     Pool,
     Template,
+    WordPiece,
     fill_batches,
     gather_ragged,
     gather_tokens,
@@ -22,12 +24,14 @@ from cascaderank._core import (
     plan_batches,
     pool_embeddings,
     sequence_lengths,
+    text_bytes,
 )
 from cascaderank._core import dot_rows as _dot_rows
 from cascaderank._core import topk as _topk
 
 __all__ = [
     "DOCUMENT",
+    "MAX_TOKEN_ID",
     "QUERY",
     "Fusion",
     "Int64",
@@ -37,7 +41,9 @@ __all__ = [
     "Pool",
     "Ragged",
     "Template",
+    "WordPiece",
     "dot_rows",
+    "encode_texts",
     "gather",
     "gather_tokens",
     "maxsim",
@@ -149,6 +155,18 @@ def gather(texts: Ragged, rows: Int64) -> Ragged:
     ids = np.empty(int(cu_seqlens[-1]), np.int64)
     gather_ragged(texts.ids, texts.cu_seqlens, rows, ids)
     return Ragged(ids, cu_seqlens)
+
+
+def encode_texts(tokenizer: WordPiece, texts: list[str], threads: int, bytes_per_thread: int) -> Ragged:
+    """Token ids of all texts, by one thread for each ``bytes_per_thread`` of UTF-8, ``threads`` at most.
+
+    Raises TypeError or ValueError naming the text that is no string or has no UTF-8 form.
+    """
+    size = text_bytes(texts)
+    # A text has at most as many tokens as bytes; pages that are not written to cost nothing.
+    ids, cu_seqlens = np.empty(size, np.int64), np.empty(len(texts) + 1, np.int64)
+    count = tokenizer.encode(texts, min(threads, 1 + size // bytes_per_thread), ids, cu_seqlens)
+    return Ragged(ids[:count].copy(), cu_seqlens)
 
 
 def topk(scores: Float32, k: int) -> Int64:
