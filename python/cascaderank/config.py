@@ -21,7 +21,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query", "check_golden"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden", "token_cache_mb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ class CascadeConfig:
     (weighted sum of calibrated probabilities). ``first_weight`` is the first pass's share. ``workers`` single-threaded
     runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
     a model's window is an error unless ``truncate_query``. ``check_golden`` scores every model's golden pairs when the
-    cascade is made and refuses a model that does not meet them.
+    cascade is made and refuses a model that does not meet them. ``token_cache_mb`` bounds the cache of texts that
+    repeat, per tokenizer that is not native (``cascaderank check`` says which are); 0 switches it off.
     """
 
     stages: tuple[Stage, ...]
@@ -106,6 +107,7 @@ class CascadeConfig:
     max_candidates: int = 10_000
     truncate_query: bool = False
     check_golden: bool = False
+    token_cache_mb: int = 16
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +131,7 @@ class CascadeConfig:
         if self.workers is not None:
             _integer("cascade", "workers", self.workers, 1)
         _integer("cascade", "max_candidates", self.max_candidates, 1)
+        _integer("cascade", "token_cache_mb", self.token_cache_mb, 0)
         _flag("cascade", "truncate_query", self.truncate_query)
         _flag("cascade", "check_golden", self.check_golden)
         if self.fusion in ("rrf", "convex", "weighted") and not any(stage.weight > 0 for stage in self.stages):

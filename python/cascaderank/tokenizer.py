@@ -13,6 +13,7 @@ import numpy as np
 from cascaderank.errors import InputError, ModelError
 from cascaderank.kernels import Int64, Ragged, WordPiece, encode_texts
 from cascaderank.model import ModelSpec
+from cascaderank.token_cache import CacheCounts, TokenCache
 from cascaderank.wordpiece import Unsupported, read_wordpiece
 
 _BYTES_PER_THREAD = 1 << 18  # text that is worth another thread: some milliseconds of work; a request has less
@@ -29,11 +30,13 @@ class TextTokenizer:
     """One ``tokenizer.json``; ``digest`` is its sha256, so stages that share a tokenizer share its tokens.
 
     WordPiece files are encoded natively where that gives exactly what the tokenizers library gives; every other file by
-    that library. ``native`` says which, ``description`` also why. Thread-safe: encoding changes nothing.
+    that library, behind a cache for texts that repeat. ``native`` says which, ``description`` also why. Thread-safe.
     """
 
-    def __init__(self, path: Path, digest: str, *, native: bool = True) -> None:
-        """``native=False`` takes the library whatever the file. Raises ``ModelError`` for a file it cannot read."""
+    def __init__(self, path: Path, digest: str, *, native: bool = True, cache_bytes: int = 0) -> None:
+        """``native=False`` takes the library whatever the file. ``cache_bytes`` bounds the cache of a tokenizer that is
+        not native, 0: none; beside the native one looking a text up costs more than it saves (bench/README.md).
+        Raises ``ModelError`` for a file that cannot be read."""
         self._encoder: _Encoder
         try:
             if not native:
@@ -43,6 +46,7 @@ class TextTokenizer:
         except Unsupported as reason:
             self._encoder = _Library(path)
             self.native, self.description = False, f"tokenizers library ({reason})"
+        self._cache = TokenCache(cache_bytes) if cache_bytes > 0 and not self.native else None
         self.path = path
         self.digest = digest
         self.vocab_size: int = self._encoder.vocab_size
@@ -64,9 +68,16 @@ class TextTokenizer:
         Raises ``InputError`` for what is no string or has no UTF-8 form (a lone surrogate).
         """
         try:
+            if self._cache is not None:
+                return self._cache.encode(list(texts), self._encoder.encode)
             return self._encoder.encode(list(texts))
         except (TypeError, ValueError) as error:
             raise InputError(f"documents: the tokenizer takes strings only: {error}") from None
+
+    @property
+    def cache_counts(self) -> CacheCounts | None:
+        """What the cache did so far; None where there is none."""
+        return None if self._cache is None else self._cache.counts()
 
 
 class _Native:
@@ -112,9 +123,9 @@ class _Library:
         return Ragged(np.fromiter(chain.from_iterable(rows), np.int64, count=int(cu_seqlens[-1])), cu_seqlens)
 
 
-def load_tokenizer(spec: ModelSpec) -> TextTokenizer:
+def load_tokenizer(spec: ModelSpec, cache_bytes: int = 0) -> TextTokenizer:
     """The tokenizer of a model folder, refused when it can produce ids the model has no embedding for."""
-    tokenizer = TextTokenizer(spec.tokenizer_file, spec.files["tokenizer.json"])
+    tokenizer = TextTokenizer(spec.tokenizer_file, spec.files["tokenizer.json"], cache_bytes=cache_bytes)
     if tokenizer.vocab_size > spec.vocab_size:
         raise ModelError(
             f"{spec.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, the model has embeddings for "
