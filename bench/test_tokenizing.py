@@ -12,7 +12,7 @@ from cascaderank.model import installed_models
 
 @pytest.mark.parametrize("name", ["wikiqa", "scifact"])
 def test_every_contender_gives_the_same_tensors(name: str, tmp_path: Path) -> None:
-    """``contenders_for`` compares and ends the run where they differ; texts are made up, since ``tmp_path`` is empty."""
+    """``contenders_for`` ends the run where they differ; texts are made up, since ``tmp_path`` is empty."""
     file = next(iter(installed_models().values())) / "tokenizer.json"
     query, documents, origin = texts(name, 20, tmp_path, file)
     contenders, tokens = contenders_for(file, query, documents)
