@@ -41,12 +41,14 @@ def alternate(
     warm_up: int = 1,
     calls: int = 1,
     rest_s: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds of one call of each contender, ``repetitions`` times round all of them.
 
     Each round starts with another contender, so that none always runs in the wake of the same neighbour. ``calls`` in a
     row are timed together where one is too short for the clock; the result is their mean. ``rest_s`` of sleep precede
-    each measurement.
+    each measurement. ``clock`` may be ``time.process_time``: what all threads of this process computed, whoever else
+    was on the machine.
     """
     names = list(contenders)
     for name in names:
@@ -58,10 +60,10 @@ def alternate(
         for name in names[first:] + names[:first]:
             call = contenders[name]
             time.sleep(rest_s)
-            started = time.perf_counter()
+            started = clock()
             for _ in range(calls):
                 call()
-            seconds[name].append((time.perf_counter() - started) / calls)
+            seconds[name].append((clock() - started) / calls)
     return seconds
 
 

@@ -32,6 +32,22 @@ def pool(collected: bool = False) -> _core.Pool:
     return made
 
 
+def vocabulary() -> Call:
+    """Entries [UNK], red and ##s."""
+    return {
+        "pieces": b"[UNK]red##s",
+        "cu_pieces": int64(0, 5, 8, 11),
+        "ids": int64(0, 1, 2),
+        "unknown": 0,
+        "continuation": "##",
+        "max_characters": 100,
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": True,
+        "lowercase": True,
+    }
+
+
 TEXTS = {"ids": int64(5, 6, 7), "cu_seqlens": int64(0, 1, 3), "rows": int64(1, 0)}
 FLOATS = np.arange(12, dtype=np.float32)
 
@@ -231,6 +247,18 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]]
             "pairs": np.zeros((3, 3, 3), np.int64),
         },
         ("ndcg", "recall", "ms", "pairs"),
+    ),
+    "text_bytes": (_core.text_bytes, lambda: {"texts": ["red", "é"]}, ()),
+    "WordPiece.__init__": (lambda **call: _core.WordPiece(**call), vocabulary, ()),
+    "WordPiece.encode": (
+        lambda **call: _core.WordPiece(**vocabulary()).encode(**call),
+        lambda: {
+            "texts": ["Reds", "é"],
+            "threads": 2,
+            "ids": np.zeros(6, np.int64),
+            "cu_seqlens": np.zeros(3, np.int64),
+        },
+        ("ids", "cu_seqlens"),
     ),
     "Pool.reset": (
         lambda **call: pool().reset(**call),

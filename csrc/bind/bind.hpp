@@ -14,5 +14,6 @@ void bind_maxsim(pybind11::module_& module);
 void bind_stored(pybind11::module_& module);
 void bind_ids(pybind11::module_& module);
 void bind_explore(pybind11::module_& module);
+void bind_wordpiece(pybind11::module_& module);
 
 }  // namespace cascade::bind

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     cascade::bind::bind_stored(module);
     cascade::bind::bind_ids(module);
     cascade::bind::bind_explore(module);
+    cascade::bind::bind_wordpiece(module);
 }

@@ -22,6 +22,7 @@ _Int32 = NDArray[np.int32]
 
 QUERY: int
 DOCUMENT: int
+MAX_TOKEN_ID: int
 
 class NonFiniteScore(RuntimeError): ...
 
@@ -73,6 +74,24 @@ class Pool:
     ) -> tuple[int, int, int]: ...
     def finish(self, count: int) -> tuple[_Int64, _Int64, _Float64, _Float32]: ...
 
+class WordPiece:
+    def __init__(
+        self,
+        pieces: bytes,
+        cu_pieces: _Int64,
+        ids: _Int64,
+        unknown: int,
+        continuation: str,
+        max_characters: int,
+        clean_text: bool,
+        handle_chinese_chars: bool,
+        strip_accents: bool,
+        lowercase: bool,
+    ) -> None: ...
+    def encode(self, texts: list[str], threads: int, ids: _Int64, cu_seqlens: _Int64) -> int: ...
+    def find(self, token: str) -> int: ...
+
+def text_bytes(texts: list[str]) -> int: ...
 def sequence_lengths(
     ids: _Int64, cu_seqlens: _Int64, rows: _Int64, query_length: int, form: Template, lengths: _Int64
 ) -> tuple[int, int]: ...

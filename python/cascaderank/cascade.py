@@ -136,6 +136,11 @@ class Cascade:
         """The execution provider each stage really uses."""
         return tuple(scorer.part.session.provider for scorer in self._flow.scorers)
 
+    @property
+    def tokenizers(self) -> tuple[str, ...]:
+        """How each stage's texts are tokenised: natively, or by the tokenizers library and why."""
+        return tuple(scorer.part.tokenizer.description for scorer in self._flow.scorers)
+
     def check_golden(self) -> tuple[GoldenCheck, ...]:
         """Score every stage's golden pairs, one result per stage; raises ``ModelError`` for one that misses them."""
         self._check_open()

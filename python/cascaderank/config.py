@@ -22,7 +22,7 @@ _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "devi
 _STAGE_KEYS |= {"min_probability", "dynamic"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop", "token_cache_mb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ class CascadeConfig:
     cascade is made and refuses a model that does not meet them. ``early_stop`` (fusion ``weighted`` alone) ends a stage
     when no candidate it has not scored can still get through, which changes nothing but the order of those cut off; a
     stage with min_score, min_probability or margin is scored in full.
+    ``token_cache_mb`` bounds the cache of texts that repeat, per tokenizer that is not native (``cascaderank check``
+    says which are); 0 switches it off.
     """
 
     stages: tuple[Stage, ...]
@@ -140,6 +142,7 @@ class CascadeConfig:
     truncate_query: bool = False
     check_golden: bool = False
     early_stop: bool = False
+    token_cache_mb: int = 16
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +172,7 @@ class CascadeConfig:
         if self.workers is not None:
             _integer("cascade", "workers", self.workers, 1)
         _integer("cascade", "max_candidates", self.max_candidates, 1)
+        _integer("cascade", "token_cache_mb", self.token_cache_mb, 0)
         _flag("cascade", "truncate_query", self.truncate_query)
         _flag("cascade", "check_golden", self.check_golden)
         _flag("cascade", "early_stop", self.early_stop)

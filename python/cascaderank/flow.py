@@ -24,7 +24,7 @@ class Flow:
     """A cascade's stages made ready. Holds nothing of a request, so any number may run at once."""
 
     def __init__(self, config: CascadeConfig, workers: Workers) -> None:
-        loader = Loader(workers, config.base)
+        loader = Loader(workers, config.base, config.token_cache_mb)
         self.stages = config.stages
         self.scorers: tuple[Scorer, ...] = tuple(loader.load(stage) for stage in config.stages)
         self.specs: tuple[ModelSpec, ...] = tuple(scorer.part.spec for scorer in self.scorers)

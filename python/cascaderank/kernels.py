@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from cascaderank._core import (
     DOCUMENT,
+    MAX_TOKEN_ID,
     QUERY,
     Calibration,
     Fusion,
     NonFiniteScore,
     Pool,
     Template,
+    WordPiece,
     dot_rows_fp16,
     dot_rows_int8,
     fill_batches,
@@ -31,6 +33,7 @@ from cascaderank._core import (
     plan_batches,
     pool_embeddings,
     sequence_lengths,
+    text_bytes,
 )
 from cascaderank._core import dot_rows as _dot_rows
 from cascaderank._core import explore as _explore
@@ -39,6 +42,7 @@ from cascaderank._core import topk as _topk
 
 __all__ = [
     "DOCUMENT",
+    "MAX_TOKEN_ID",
     "QUERY",
     "Calibration",
     "Choices",
@@ -54,7 +58,9 @@ __all__ = [
     "ScoreTable",
     "Template",
     "VectorRows",
+    "WordPiece",
     "dot_rows",
+    "encode_texts",
     "explore",
     "find_ids",
     "gather_ids",
@@ -205,6 +211,18 @@ def log_odds(calibration: Calibration, logits: Float32) -> NDArray[np.float64]:
     out = np.empty(len(logits), np.float64)
     calibration.write_log_odds(logits, out)
     return out
+
+
+def encode_texts(tokenizer: WordPiece, texts: list[str], threads: int, bytes_per_thread: int) -> Ragged:
+    """Token ids of all texts, by one thread for each ``bytes_per_thread`` of UTF-8, ``threads`` at most.
+
+    Raises TypeError or ValueError naming the text that is no string or has no UTF-8 form.
+    """
+    size = text_bytes(texts)
+    # A text has at most as many tokens as bytes; pages that are not written to cost nothing.
+    ids, cu_seqlens = np.empty(size, np.int64), np.empty(len(texts) + 1, np.int64)
+    count = tokenizer.encode(texts, min(threads, 1 + size // bytes_per_thread), ids, cu_seqlens)
+    return Ragged(ids[:count].copy(), cu_seqlens)
 
 
 def topk(scores: Float32, k: int) -> Int64:

@@ -11,7 +11,7 @@ import pytest
 
 import cascaderank
 from cascaderank import _core  # noqa: TID251  the boundary is under test
-from core_calls import CALLS, fusion, pool
+from core_calls import CALLS, fusion, pool, vocabulary
 
 STUB = ast.parse((Path(cascaderank.__file__).parent / "_core.pyi").read_text(encoding="utf-8"))
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -64,7 +64,7 @@ def test_the_stub_has_every_name_and_no_other() -> None:
 
 
 def test_the_stub_has_every_method_and_no_other() -> None:
-    for owner in ("Template", "Calibration", "Fusion", "Pool"):
+    for owner in ("Template", "Calibration", "Fusion", "Pool", "WordPiece"):
         real = {name for name in vars(getattr(_core, owner)) if not name.startswith("_")} | {"__init__"}
         stubbed = {name.partition(".")[2] for name in SIGNATURES if name.startswith(f"{owner}.")}
         stubbed |= {name for of, name in PROPERTIES if of == owner}
@@ -99,6 +99,9 @@ def test_every_class_is_called_by_its_stub_s_keywords() -> None:
     assert _core.Calibration(**table).first_logit(limit=9e9) > 1e15  # the plateau's slope takes it there
     _, make, _ = CALLS["Calibration.write_log_odds"]
     assert list(make()) == SIGNATURES["Calibration.write_log_odds"]
+    assert list(vocabulary()) == SIGNATURES["WordPiece.__init__"]
+    assert list(CALLS["WordPiece.encode"][1]()) == SIGNATURES["WordPiece.encode"]
+    assert _core.WordPiece(**vocabulary()).find(token="##s") == 2
     for method in ("reset", "collect"):
         _, make, _ = CALLS[f"Pool.{method}"]
         assert list(make()) == SIGNATURES[f"Pool.{method}"]
@@ -113,5 +116,6 @@ def test_every_class_is_called_by_its_stub_s_keywords() -> None:
 
 def test_constants_are_what_the_stub_says() -> None:
     assert (_core.QUERY, _core.DOCUMENT) == (-1, -2)
+    assert _core.MAX_TOKEN_ID == 2**23 - 2
     assert issubclass(_core.NonFiniteScore, RuntimeError)
     assert isinstance(fusion(), _core.Fusion)

@@ -20,6 +20,7 @@ def test_sound_folders_and_files(models: Path, cascade_file: Path, capsys: pytes
     assert "licence Apache-2.0" in captured.out
     assert "states no parity" in captured.out
     assert "2 stages, fusion 'last'" in captured.out
+    assert captured.out.count("tokenizer: native WordPiece") == 6
     assert captured.err == ""
 
 

@@ -76,10 +76,11 @@ def _check_cascade(file: Path) -> list[str]:
     with open_cascade(file) as cascade:
         config = cascade.config
         lines = [f"{len(config.stages)} stages, fusion {config.fusion!r}"]
-        for name, stage, spec, provider in zip(
-            cascade.names, config.stages, cascade.models, cascade.providers, strict=True
+        for name, stage, spec, provider, tokenizer in zip(
+            cascade.names, config.stages, cascade.models, cascade.providers, cascade.tokenizers, strict=True
         ):
             lines.append(f"{name}: keep {stage.keep}, {spec.kind}, {spec.precision} on {provider}, {spec.folder}")
+            lines.append(f"{name}: tokenizer: {tokenizer}")
         return [*lines, *_golden(cascade), _smoke(cascade)]
 
 
@@ -112,7 +113,8 @@ def _check_model(target: str, options: argparse.Namespace) -> list[str]:
     stage = Stage(target, keep=2, provider=options.provider)
     with busy(f"checking {target}"), Cascade([stage]) as cascade:
         spec = cascade.models[0]
-        lines = [*_describe(spec), f"runs on {cascade.providers[0]}", *_golden(cascade), _smoke(cascade)]
+        running = [f"runs on {cascade.providers[0]}", f"tokenizer: {cascade.tokenizers[0]}"]
+        lines = [*_describe(spec), *running, *_golden(cascade), _smoke(cascade)]
     if options.against is not None:
         lines += _compare(spec, options)
     return lines

@@ -30,8 +30,9 @@ _KINDS: dict[str, Callable[[ModelPart], Scorer]] = {
 class Loader:
     """Makes scorers; stages that use the same folder the same way share a session, equal tokenizer files an object."""
 
-    def __init__(self, workers: Workers, base: Path | None) -> None:
+    def __init__(self, workers: Workers, base: Path | None, token_cache_mb: int = 0) -> None:
         self._workers = workers
+        self._token_cache_bytes = token_cache_mb << 20
         self._base = base
         self._specs: dict[Path, ModelSpec] = {}
         self._sessions: dict[tuple[str, SessionOptions], Session] = {}
@@ -65,5 +66,5 @@ class Loader:
         digest = spec.files["tokenizer.json"]
         known = self._tokenizers.get(digest)
         if known is None or known.vocab_size > spec.vocab_size:  # a misfit is refused by the loader below
-            known = self._tokenizers[digest] = load_tokenizer(spec)
+            known = self._tokenizers[digest] = load_tokenizer(spec, self._token_cache_bytes)
         return known
