@@ -77,9 +77,9 @@ def load_module(source: Source, decision: Decision) -> Any:
             "save_pretrained wrote, with its model.safetensors"
         ) from error
     if mismatched := sorted(loading["mismatched_keys"]):
-        key = (
-            mismatched[0] if isinstance(mismatched[0], str) else mismatched[0][0]
-        )  # before transformers 4.50: shapes too
+        key = mismatched[0]
+        if not isinstance(key, str):  # some releases of transformers put the shapes beside the name
+            key = key[0]
         raise ModelError(
             f"{source.name}: its config.json makes {key} {list(model.state_dict()[key].shape)}, its weights hold "
             f"another shape ({len(mismatched)} such in all); correct the number of labels (id2label), or give the "
