@@ -108,6 +108,30 @@ TEST(Pool, RefusesWhatWouldBreakItsOrder) {
     expect_refused("finish 3", [&] { pool.finish(3); });
 }
 
+// Log-odds of the stage lie in [0, 1] (but for the plateau's slope), those of the first pass are its scores.
+TEST(Pool, IsDecidedWhenNobodyUnscoredCanGetThrough) {
+    const Fusion fusion{.kind = FusionKind::weighted,
+                        .weights = {1.0, 1.0},
+                        .calibrations = {{}, {.logits = {0.0, 1.0}, .log_odds = {0.0, 1.0}}}};
+    Pool pool;
+    pool.reset(4, Scores{5.0F, 4.0F, 3.5F, 1.0F}, 1, fusion);
+    EXPECT_FALSE(pool.decided(0, 1));  // nobody is scored
+    pool.collect(0, Indices{0}, Scores{0.0F}, 1);
+    EXPECT_FALSE(pool.decided(0, 1));  // 5 + 0 against 4 + 1 and the slope
+    pool.collect(0, Indices{1}, Scores{0.5F}, 1);
+    EXPECT_TRUE(pool.decided(0, 1));   // 5 against 3.5 + 1
+    EXPECT_FALSE(pool.decided(0, 2));  // 4.5 against 3.5 + 1 and the slope
+    EXPECT_FALSE(pool.decided(0, 3));
+    pool.collect(0, Indices{2}, Scores{1.0F}, 1);
+    EXPECT_TRUE(pool.decided(0, 3));
+    EXPECT_FALSE(pool.decided(0, 4));
+    expect_refused("count is 0", [&] { pool.decided(0, 0); });
+    pool.prune(0, {.keep = 3});
+    expect_refused("pruned already", [&] { pool.decided(0, 1); });
+    pool.reset(4, {}, 1, {});
+    expect_refused("only a weighted sum", [&] { pool.decided(0, 1); });
+}
+
 // Random cascades: ties, thresholds, skipped stages, deadlines that stop a stage early, a reused pool.
 TEST(Pool, EqualsTheNaivePool) {
     Pool pool;

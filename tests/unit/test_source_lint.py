@@ -121,16 +121,23 @@ def test_frameworks_make_models_and_run_none(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["cascaderank.export", "cascaderank.evaluate", "cascaderank.tune", "cascaderank.demo", "cascaderank.cli"],
+    [
+        "cascaderank.export",
+        "cascaderank.calibrate",
+        "cascaderank.evaluate",
+        "cascaderank.tune",
+        "cascaderank.demo",
+        "cascaderank.cli",
+    ],
 )
 def test_ranking_does_not_know_what_lies_above(module: str) -> None:
-    above = ("export/", "evaluate/", "tune/", "demo/", "cli/")
+    above = ("export/", "calibrate/", "evaluate/", "tune/", "demo/", "cli/")
     assert {name for name in importers(module) if not name.startswith(above)} == set()
 
 
 def test_the_package_reads_no_clock_but_one() -> None:
     """Deadlines and traces use one monotonic clock; the wall clock never decides anything."""
-    offline = ("export/", "evaluate/", "tune/", "demo/", "cli/")
+    offline = ("export/", "calibrate/", "evaluate/", "tune/", "demo/", "cli/")
     for path in PYTHON:
         if not str(path.relative_to(PACKAGE)).startswith(offline):
             assert not re.search(r"\btime\.time\(|datetime\.now", path.read_text(encoding="utf-8")), path
