@@ -36,7 +36,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
     _say_stages(screen, found)
     _say_choice(screen, found, names)
     _say_guarantee(screen, found, names)
-    screen.print(f"per query: {found['per_query']['note']}")
+    screen.print(f"per query: {found['per_query']['note']}", soft_wrap=True)
     screen.print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.glob('*.*')))}")
 
 
@@ -102,13 +102,15 @@ def _say_choice(screen: Console, found: Mapping[str, Any], names: Sequence[str])
     screen.print(f"\nrecommended: {cuts(names, chosen['keeps'])}{note}", style="bold")
     screen.print(
         f"held back: {against['quality']:.1%} of the nDCG@10 of the best without cut-offs, at {against['latency']:.1%} "
-        "of its predicted P50"
+        "of its predicted P50",
+        soft_wrap=True,
     )
     screen.print(
         f"checked on {check['requests']} requests: predicted P50 {milliseconds(check['predicted_p50_ms'])}, measured "
         f"{milliseconds(check['measured_p50_ms'])} ({check['ms_error']:+.0%}); nDCG@10 predicted "
         f"{check['predicted_ndcg_10']:.3f}, measured {check['measured_ndcg_10']:.3f} ({check['ndcg_differs']} queries "
-        "differ)"
+        "differ)",
+        soft_wrap=True,
     )
 
 
@@ -124,5 +126,6 @@ def _say_guarantee(screen: Console, found: Mapping[str, Any], names: Sequence[st
     screen.print(
         f"certified: {what}: recall loss at most {guarantee['alpha']:g} with confidence {guarantee['confidence']:g} "
         f"({guarantee['test']}, p = {guarantee['p_value']:.2g}); realised on held-back queries "
-        f"{guarantee['held_back_loss']:.4f} {interval(guarantee['held_back_loss_interval'], 4)}"
+        f"{guarantee['held_back_loss']:.4f} {interval(guarantee['held_back_loss_interval'], 4)}",
+        soft_wrap=True,
     )

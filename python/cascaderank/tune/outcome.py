@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cascaderank.config import CascadeConfig
-from cascaderank.evaluate.metrics import bootstrap_interval
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Choices, Explored, Int64
 from cascaderank.schedule import clock
 from cascaderank.tune.certified import certified_choice
 from cascaderank.tune.explore import Explorer
+from cascaderank.tune.figures import difference, figures
 from cascaderank.tune.lost import find_lost
 from cascaderank.tune.pareto import answering, front, recommend, verdicts
+from cascaderank.tune.per_query import Files, report_policies
 from cascaderank.tune.plateau import plateau_curves
-from cascaderank.tune.policies import PAYS, tune_policies
 
 if TYPE_CHECKING:
     from cascaderank.tune.run import TuneSettings
-
-Files = dict[str, tuple[Choices, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +34,6 @@ class Outcome:
     files: Files
     found: dict[str, Any]
     explore_seconds: float
-
-
-def figures(found: Explored, row: int = 0) -> dict[str, Any]:
-    """Means over queries with 95 % bootstrap intervals, predicted P50 and mean milliseconds, pairs per stage."""
-    quality, recall = found.ndcg[row].astype(np.float64), found.recall[row].astype(np.float64)
-    return {
-        "ndcg_10": float(quality.mean()),
-        "ndcg_10_interval": bootstrap_interval(quality),
-        "recall": float(recall.mean()),
-        "recall_interval": bootstrap_interval(recall),
-        "p50_ms": float(np.median(found.ms[row])),
-        "mean_ms": float(found.ms[row].mean()),
-        "pairs": found.pairs[row].mean(axis=0).tolist(),
-    }
 
 
 def find_outcome(
@@ -114,7 +98,7 @@ def find_outcome(
         "cloud": [[round(float(p50[place]), 3), round(float(quality[place]), 5)] for place in places.tolist()],
         "stages": _verdicts(names, explored, held, p50, keeps, allowed, settings.budget_ms),
         "guarantee": guarantee,
-        "per_query": _policies(explorer, keeps[chosen], choosing, reporting, max(grid), names, files),
+        "per_query": report_policies(explorer, keeps[chosen], choosing, reporting, max(grid), names, files),
         "lost": find_lost(explorer, names, keeps[chosen], requests, reporting),
     }
     return Outcome(explorer, _row(keeps, chosen), files, found, seconds)
@@ -137,17 +121,12 @@ def _comment(name: str, held: Explored, place: int, settings: TuneSettings) -> l
     ]
 
 
-def _difference(first: Any, second: Any) -> dict[str, Any]:
-    difference = first.astype(np.float64) - second
-    return {"difference": float(difference.mean()), "interval": bootstrap_interval(difference)}
-
-
 def _against(held: Explored, chosen: int, exhaustive: int) -> dict[str, Any]:
     whole = float(held.ndcg[exhaustive].mean())
     return {
         "quality": float(held.ndcg[chosen].mean()) / whole if whole else 1.0,
         "latency": float(np.median(held.ms[chosen]) / max(float(np.median(held.ms[exhaustive])), 1e-9)),
-        **_difference(held.ndcg[chosen], held.ndcg[exhaustive]),
+        **difference(held.ndcg[chosen], held.ndcg[exhaustive]),
     }
 
 
@@ -161,74 +140,8 @@ def _verdicts(
             entry |= {
                 "with_keeps": keeps[verdict.with_it].tolist(),
                 "without_keeps": keeps[verdict.without_it].tolist(),
-                **_difference(explored.ndcg[verdict.with_it], explored.ndcg[verdict.without_it]),
-                "held_back": _difference(held.ndcg[verdict.with_it], held.ndcg[verdict.without_it]),
+                **difference(explored.ndcg[verdict.with_it], explored.ndcg[verdict.without_it]),
+                "held_back": difference(held.ndcg[verdict.with_it], held.ndcg[verdict.without_it]),
             }
         found.append(entry)
     return found
-
-
-def _policies(
-    explorer: Explorer,
-    keeps: Int64,
-    choosing: Int64,
-    reporting: Int64,
-    most: int,
-    names: Sequence[str],
-    files: Files,
-) -> dict[str, Any]:
-    """Each kind of policy beside the fixed cut-offs, on both halves; the one that saves most gets a file if it pays."""
-    if np.count_nonzero(keeps) < 2:
-        return {"note": "one stage: no later stage to save work for", "kinds": []}
-    fixed, best = tune_policies(explorer, keeps, choosing, most)
-    base = explorer.run(Choices.fixed(keeps[None, :]), reporting)
-    kinds = []
-    for kind, (policy, found) in best.items():
-        held = explorer.run(policy.choice, reporting)
-        saved = 1.0 - float(found.ms.mean() / fixed.ms.mean())
-        kinds.append(
-            {
-                "kind": kind,
-                "setting": policy.setting,
-                "keeps": policy.choice.keeps[0].tolist(),
-                "limits": _limits(policy.choice),
-                "saved_ms": saved,
-                "held_back_saved_ms": 1.0 - float(held.ms.mean() / base.ms.mean()),
-                "held_back_saved_pairs": _saved_pairs(base, held, names),
-                "held_back": {**figures(held), **_difference(held.ndcg[0], base.ndcg[0])},
-                "pays": saved >= 1.0 - PAYS,
-            }
-        )
-    paying = [entry for entry in kinds if entry["pays"]]
-    note = "no rule per query beats the fixed cut-offs at equal nDCG@10"
-    if paying:
-        winner = max(paying, key=lambda entry: entry["saved_ms"])
-        files["per_query.toml"] = (
-            best[winner["kind"]][0].choice,
-            [f"Written by `cascaderank tune`: {winner['kind']} cuts per query, keep is the maximum."],
-        )
-        note = f"{winner['kind']} saves {winner['saved_ms']:.0%} of the predicted time at equal nDCG@10 (choosing half)"
-    return {"note": note, "kinds": kinds}
-
-
-def _limits(choice: Choices) -> list[dict[str, float]]:
-    found = []
-    for place in range(choice.keeps.shape[1]):
-        values = {
-            "min_logit": float(choice.min_logits[0, place]),
-            "margin": float(choice.margins[0, place]),
-            "mass": float(choice.masses[0, place]),
-        }
-        entry = {name: value for name, value in values.items() if value == value}
-        if "mass" in entry:
-            entry["temperature"] = float(choice.temperatures[place])
-        found.append(entry)
-    return found
-
-
-def _saved_pairs(base: Explored, held: Explored, names: Sequence[str]) -> dict[str, float]:
-    before, after = base.pairs[0].sum(axis=0), held.pairs[0].sum(axis=0)
-    return {name: 1.0 - float(b / a) for name, a, b in zip(names, before, after, strict=True) if a}
-
-
-__all__ = ["Outcome", "figures", "find_outcome"]

@@ -1,0 +1,31 @@
+"""What is told of one explored choice, and of the difference between two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cascaderank.evaluate.metrics import bootstrap_interval
+from cascaderank.kernels import Explored
+
+
+def figures(found: Explored, row: int = 0) -> dict[str, Any]:
+    """Means over queries with 95 % bootstrap intervals, predicted P50 and mean milliseconds, pairs per stage."""
+    quality, recall = found.ndcg[row].astype(np.float64), found.recall[row].astype(np.float64)
+    return {
+        "ndcg_10": float(quality.mean()),
+        "ndcg_10_interval": bootstrap_interval(quality),
+        "recall": float(recall.mean()),
+        "recall_interval": bootstrap_interval(recall),
+        "p50_ms": float(np.median(found.ms[row])),
+        "mean_ms": float(found.ms[row].mean()),
+        "pairs": found.pairs[row].mean(axis=0).tolist(),
+    }
+
+
+def difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[str, Any]:
+    """The mean paired difference of one value per query, with its 95 % bootstrap interval."""
+    values = first.astype(np.float64) - second
+    return {"difference": float(values.mean()), "interval": bootstrap_interval(values)}
