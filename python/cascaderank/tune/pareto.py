@@ -99,6 +99,6 @@ def verdicts(
         elif as_good(ndcg[with_it], ndcg[without]):
             verdict = False, "leave this stage out: fewer stages do as well, within the interval"
         else:
-            verdict = True, "without it nDCG@10 is lower on average"
+            verdict = True, "without it the quality is lower"
         found.append(Verdict(name, *verdict, with_it, without))
     return found
