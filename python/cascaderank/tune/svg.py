@@ -62,7 +62,9 @@ class Plot:
         end = at > WIDTH * 0.7
         anchor, shift = ("end", -4) if end else ("start", 4)
         self.shapes.append(f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-        self.shapes.append(f'<text x="{at + shift:.1f}" y="{_TOP + 12}" text-anchor="{anchor}">{escape(label)}</text>')
+        self.shapes.append(
+            f'<text class="label" x="{at + shift:.1f}" y="{_TOP + 12}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
 
     def text(self, title: str) -> str:
         """The whole picture; ``title`` is what a screen reader says."""
