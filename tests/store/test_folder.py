@@ -34,7 +34,7 @@ def test_a_folder_holds_all_of_it(precision: str, tmp_path: Path) -> None:
 def test_small_stores(count: int, tmp_path: Path) -> None:
     store = in_memory(documents_of(count))
     store.save(tmp_path / "store")
-    assert content(Store.open(tmp_path / "store")) == content(store)
+    assert content(Store.open(tmp_path / "store")) == content(Store.load(tmp_path / "store")) == content(store)
 
 
 def test_any_string_is_an_id(tmp_path: Path) -> None:
