@@ -34,7 +34,9 @@ def main() -> None:
     )
     choices = kernels.Choices.fixed(all_choices(cut_offs(size, stages, []), stages))
     for kind in ("last", "convex", "weighted", "rrf"):
-        fusion = kernels.Fusion(kind, "z-score", 60.0, [1.0] * (stages + 1), [(1.0, 0.0)] * (stages + 1))
+        fusion = kernels.Fusion(
+            kind, "z-score", 60.0, [1.0] * (stages + 1), [kernels.Calibration(1.0, 1.0, 0.0, [], [])] * (stages + 1)
+        )
         begun, worked = time.perf_counter(), time.process_time()
         found = Explorer(table, fusion, 0.0).run(choices, np.arange(queries))
         seconds, processor = time.perf_counter() - begun, time.process_time() - worked

@@ -16,12 +16,13 @@ _ROUND_S = 0.003  # calls of one contender in one round last at least this long
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=101, help="rounds of all contenders (default 101)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the kernels whose name contains this")
     parser.add_argument("--json", help="write the figures to this file")
     arguments = parser.parse_args()
     found = machine()
     print(describe(found))
     rows, results, bars = [("kernel", "rival", "ours us", "rival us", "ratio", "quartiles")], [], []
-    for case in cases():
+    for case in (case for case in cases() if arguments.only in case.name):
         answer = case.ours()
         for name, rival in case.others.items():
             if not case.same(answer, rival()):

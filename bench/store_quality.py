@@ -1,8 +1,9 @@
 """What keeping vectors in fp16 or int8 costs: nDCG@10 and recall@100 of a bi-encoder over whole collections.
 
 ``python bench/store_quality.py FOLDER SPLIT [FOLDER SPLIT ...]``, folders in the layout of BEIR. Each collection is
-encoded once; three stores are made of the same vectors, and every query ranks all documents with each. Differences to
-fp32 are paired by query, with a bootstrap interval.
+encoded once (or, with ``--store``, taken from an fp32 store that ``cascaderank index`` made: what it lacks is left
+out); three stores are made of the same vectors, and every query ranks all documents with each. Differences to fp32 are
+paired by query, with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import numpy as np
 from measure import describe, machine, table, write_json
 
 from cascaderank import Cascade, Document, Stage, Store
-from cascaderank.evaluate.data import load_beir
+from cascaderank.evaluate.data import BeirData, load_beir
 from cascaderank.evaluate.metrics import bootstrap_interval, ndcg, recall
-from cascaderank.store import PRECISIONS
+from cascaderank.store import PRECISIONS, Part, Schema
 
-_PART = 512
 _MEASURES = {"nDCG@10": (ndcg, 10), "recall@100": (recall, 100)}
 
 
@@ -28,16 +28,19 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", metavar="FOLDER SPLIT")
     parser.add_argument("--model", default="minilm-bi", help="a bi-encoder's name or folder (default minilm-bi)")
     parser.add_argument("--queries", type=int, default=500, help="at most so many, evenly chosen (default 500)")
+    parser.add_argument("--store", help="an fp32 store of the one collection given")
     parser.add_argument("--json", help="write the figures to this file")
     arguments = parser.parse_args()
     if len(arguments.sets) % 2:
         parser.error("give a split after each folder")
+    if arguments.store is not None and len(arguments.sets) > 2:
+        parser.error("--store is of one collection")
     found = machine()
     print(describe(found))
     rows = [("collection", "vectors", "bytes", "measure", "value", "difference to fp32", "95 %", "max |score diff|")]
     results = []
     for folder, split in zip(arguments.sets[::2], arguments.sets[1::2], strict=True):
-        for result in measure(folder, split, arguments.model, arguments.queries):
+        for result in measure(folder, split, arguments):
             results.append(result)
             interval = f"{result['low']:+.4f} to {result['high']:+.4f}"
             rows.append(
@@ -56,24 +59,24 @@ def main() -> None:
     write_json(arguments.json, {"machine": found, "results": results})
 
 
-def measure(folder: str, split: str, model: str, most: int) -> list[dict[str, object]]:
+def measure(folder: str, split: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
     data = load_beir(folder, split)
-    names = list(data.queries)
-    names = [names[place * len(names) // min(most, len(names))] for place in range(min(most, len(names)))]
-    with Cascade(
-        [Stage(model, keep=len(data.corpus))], max_candidates=len(data.corpus), truncate_query=True
-    ) as cascade:
-        documents = [Document(name, text) for name, text in data.corpus.items()]
-        parts = []
-        for start in range(0, len(documents), _PART):
-            parts.append(cascade.encode_part(documents[start : start + _PART]))
-            print(f"\rencoding {folder}: {start} of {len(documents)}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        ids = tuple(data.corpus)
+    size = len(data.corpus)
+    with Cascade([Stage(arguments.model, keep=size)], max_candidates=size, truncate_query=True) as cascade:
+        spec = cascade.models[0]
+        whole = _store(cascade, data, arguments.store)
+        ids = [name for name, row in zip(data.corpus, whole.find(list(data.corpus)).tolist(), strict=True) if row >= 0]
+        rows = whole.find(ids)
+        held = set(ids)
+        judged = [name for name, grades in data.qrels.items() if held.issuperset(n for n, g in grades.items() if g > 0)]
+        most = min(arguments.queries, len(judged))
+        names = [judged[place * len(judged) // most] for place in range(most)]
+        part = Part(ids, whole.checksums_of(rows), {}, {spec.digest: whole.vectors(spec.digest, rows)}, {})
         values: dict[str, dict[str, list[float]]] = {}
         scores: dict[str, list[np.ndarray]] = {}
         for precision in PRECISIONS:
-            store = Store.of(cascade.store_schema(precision), parts)
+            schema = Schema(precision, {}, {spec.digest: spec.output.dimension}, {}, {spec.digest: spec.name})
+            store = Store.of(schema, [part])
             values[precision] = {name: [] for name in _MEASURES}
             scores[precision] = []
             for name in names:
@@ -85,7 +88,7 @@ def measure(folder: str, split: str, model: str, most: int) -> list[dict[str, ob
                 for label, (function, cut) in _MEASURES.items():
                     values[precision][label].append(function(data.qrels[name], best, cut))
         width = {"fp32": 4, "fp16": 2, "int8": 1}
-        dimension = cascade.models[0].output.dimension
+        dimension = spec.output.dimension
     return [
         {
             "collection": folder.rstrip("/").rpartition("/")[2] + " " + split,
@@ -100,6 +103,16 @@ def measure(folder: str, split: str, model: str, most: int) -> list[dict[str, ob
         for precision in PRECISIONS
         for label in _MEASURES
     ]
+
+
+def _store(cascade: Cascade, data: BeirData, path: str | None) -> Store:
+    if path is None:
+        documents = [Document(name, text) for name, text in data.corpus.items()]
+        return cascade.encode(documents, lambda done, total: print(f"\r{done} of {total}", end="", file=sys.stderr))
+    store = Store.open(path)
+    if store.schema.precision != "fp32" or cascade.models[0].digest not in store.schema.vectors:
+        raise SystemExit(f"{path}: not an fp32 store of {cascade.models[0].name}")
+    return store
 
 
 def _compare(base: list[float], other: list[float]) -> Mapping[str, float]:

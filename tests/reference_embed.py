@@ -38,6 +38,15 @@ def dot_rows(query: Float32, matrix: Float32, rows: Int64) -> Float64:
     return np.array([math.fsum(float(a) * float(b) for a, b in zip(query, matrix[row], strict=True)) for row in rows])
 
 
+def dot_rows_int8(query: Float32, values: NDArray[np.int8], scales: Float32, rows: Int64) -> Float64:
+    """The query in whole steps of its largest magnitude / 32767, then integers, then both scales."""
+    largest = max(abs(float(value)) for value in query)
+    step = largest / 32767
+    steps = [round(float(value) / step) if largest else 0 for value in query]
+    sums = [sum(a * int(b) for a, b in zip(steps, values[row], strict=True)) for row in rows]
+    return np.array([total * step * float(scales[row]) for total, row in zip(sums, rows, strict=True)])
+
+
 def gather_tokens(hidden: Float32, keep: Int64, normalize: bool) -> tuple[Float64, Int64]:
     """Kept vectors end to end and their offsets."""
     kept: list[Float64] = []

@@ -187,10 +187,10 @@ def pack(plan: Plan, query: Int64, documents: Ragged, rows: Int64, form: Templat
 def gather_ids(ids: NDArray[Any], cu_seqlens: Int64, rows: Int64) -> Ragged:
     """The named rows of stored token ids (uint16 or int32) as a ragged array of their own; only these are read."""
     lengths = cu_seqlens[rows + 1] - cu_seqlens[rows]
+    if len(rows) and (lengths.min() < 0 or lengths.max() > len(ids)):  # before memory is asked for
+        raise ValueError(f"cu_seqlens gives a text {lengths.min()} to {lengths.max()} of {len(ids)} ids; it is damaged")
     found = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(lengths, out=found[1:])
-    if (lengths < 0).any():
-        raise ValueError("cu_seqlens decreases; the offsets are damaged")
     out = np.empty(int(found[-1]), np.int64)
     if ids.dtype == np.uint16:
         gather_ids_uint16(ids, cu_seqlens, rows, out)

@@ -49,7 +49,7 @@ def strided(array: np.ndarray) -> np.ndarray:
 SPOILT: dict[str, tuple[Callable[[np.ndarray], Any], type[Exception]]] = {
     "list": (lambda array: array.tolist(), TypeError),
     "narrower": (lambda array: array.astype(np.int32 if array.dtype == np.int64 else np.float16), TypeError),
-    "wider": (lambda array: array.astype(np.float64), TypeError),
+    "wider": (lambda array: array.astype(np.float64 if array.dtype != np.float64 else np.longdouble), TypeError),
     "unsigned": (lambda array: array.astype(np.uint64), TypeError),
     "byte-swapped": (lambda array: array.astype(array.dtype.newbyteorder()), TypeError),
     "strided": (strided, TypeError),

@@ -63,7 +63,8 @@ def test_an_explored_choice_equals_the_pool(
     first = [data.draw(column) for _ in range(queries)]
     logits = [[data.draw(column) for _ in range(stages)] for _ in range(queries)]
     grades = [data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=size, max_size=size)) for _ in range(queries)]
-    maps = [(1.0, 0.0), *((0.5 + stage, 0.25) for stage in range(stages))]
+    lines = [(1.0, 0.0), *((0.5 + stage, 0.25) for stage in range(stages))]
+    maps = [kernels.Calibration(slope, slope, offset, [], []) for slope, offset in lines]
     fusion = kernels.Fusion(kind, "z-score", 60.0, [0.5, *(1.0 + stage for stage in range(stages))], maps)
     rows = data.draw(st.lists(st.lists(st.integers(0, size), min_size=stages, max_size=stages), min_size=1, max_size=8))
     keeps = sorted(rows) if data.draw(st.booleans()) else rows

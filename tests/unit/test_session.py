@@ -180,5 +180,5 @@ def test_arithmetic_left_on_the_cpu_is_no_gpu_session() -> None:
     """Shape nodes may stay on the CPU; a matrix product may not, or CUDA would be asked for and the CPU got."""
     check_assignment("m", CUDA, [("MatMul", CUDA), ("Shape", "CPUExecutionProvider"), ("Gather", CUDA)])
     check_assignment("m", CUDA, [])
-    with pytest.raises(ProviderError, match=r"(?s)'m'.*no kernels for MatMulInteger.*fp32"):
+    with pytest.raises(ProviderError, match=r"(?s)'m'.*no kernels for MatMulInteger.*--precision fp16"):
         check_assignment("m", CUDA, [("MatMulInteger", "CPUExecutionProvider"), ("Add", CUDA)])

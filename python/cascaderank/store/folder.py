@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cascaderank.errors import StoreError
 from cascaderank.store.columns import Schema
+from cascaderank.store.files import sync_folder
 from cascaderank.store.lock import LOCK
 from cascaderank.store.manifest import MANIFEST, Manifest, is_store
 
@@ -19,7 +20,9 @@ def prepare_folder(folder: Path, schema: Schema | None) -> None:
         raise StoreError(f"{folder}: is a file; stores are folders, give another name")
     if schema is None:
         raise StoreError(f"{folder}: no store there; `cascaderank index CORPUS {folder}` makes one")
-    folder.mkdir(exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
     foreign = sorted(item.name for item in folder.iterdir() if not _ours(item.name))
     if foreign:
         raise StoreError(f"{folder}: no store, but it holds {foreign[0]!r}; give a new or an empty folder")

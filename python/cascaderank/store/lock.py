@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cascaderank.errors import StoreError
@@ -29,8 +30,9 @@ class WriteLock:
             raise StoreError(
                 f"{folder}: another writer is at work (process {holder}); readers may go on, wait for it to end"
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # on a full disk: the number is for messages, the lock holds without it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         if self._descriptor >= 0:

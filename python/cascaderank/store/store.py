@@ -60,6 +60,8 @@ class Store:
         manifest, segments = open_segments(folder)
         return cls(manifest.schema, segments, folder, manifest)
 
+    load = open  # the other half of ``save``
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a store folder of one segment; an older store there is replaced when the new one is complete."""
         from cascaderank.store.writer import save_store  # a writer reads stores, too
