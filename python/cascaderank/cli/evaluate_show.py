@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 _SHOWN = {
     "R@kept": "recall@kept",
     "R@10": "recall@10",
-    "R@20": "@20",
-    "R@100": "@100",
+    "R@20": "recall@20",
+    "R@100": "recall@100",
     "nDCG@10": "nDCG@10",
     "RR@10": "MRR@10",
     "Success@1": "accuracy@1",
-    "Success@10": "@10",
+    "Success@10": "accuracy@10",
     "AP": "MAP",
 }
-_WITH_INTERVAL = ("R@kept", "nDCG@10", "RR@10", "AP")
 _MOST_QUERIES = 5  # of those that lost something, per stage; JSON has all
 
 
@@ -49,20 +48,18 @@ def show(screen: Console, found: Mapping[str, Any]) -> None:
 
 
 def _quality(points: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per measure, a column per point: intervals need the width."""
     table = Table(box=None, pad_edge=False)
     table.add_column("after", no_wrap=True)
-    for name in ("kept", *_SHOWN.values()):
-        table.add_column(name, justify="right", no_wrap=True)
     for point in points:
-        values = point["values"]
-        row = [_mean(values[key], key in _WITH_INTERVAL) for key in _SHOWN]
-        table.add_row(Text(point["name"]), f"{point['kept']:.0f}", *row)
+        table.add_column(Text(point["name"]), justify="right")
+    table.add_row("kept (median)", *(f"{point['kept']:.0f}" for point in points))
+    for key, title in _SHOWN.items():
+        table.add_row(title, *(_mean(point["values"][key]) for point in points))
     return table
 
 
-def _mean(value: Mapping[str, Any], with_interval: bool) -> str:
-    if not with_interval:
-        return f"{value['mean']:.3f}"
+def _mean(value: Mapping[str, Any]) -> str:
     low, high = value["interval"]
     return f"{value['mean']:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -96,8 +93,7 @@ def _show_comparison(screen: Console, comparison: Mapping[str, Any]) -> None:
     for name, justify in (("at the end", "left"), ("this - other", "right"), ("p", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for key, title in _SHOWN.items():
-        name = title if not title.startswith("@") else f"{key.partition('@')[0].replace('R', 'recall')}{title}"
-        table.add_row(name.replace("Success", "accuracy"), *_difference(comparison["measures"][key]))
+        table.add_row(title, *_difference(comparison["measures"][key]))
     screen.print(f"\nthis cascade minus the other, {comparison['test']}:")
     screen.print(table)
     screen.print(f"the other takes {comparison['time_ratio']['median']:.2f} times as long (median over queries)")
@@ -115,7 +111,7 @@ def show_ablation(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, justify="left" if name == "fusion" else "right")
     measured = [entry for entry in found if "values" in entry]
     for entry in sorted(measured, key=lambda entry: -entry["values"]["nDCG@10"]["mean"]):
-        values = (_mean(entry["values"][key], True) for key in ("nDCG@10", "RR@10", "AP"))
+        values = (_mean(entry["values"][key]) for key in ("nDCG@10", "RR@10", "AP"))
         table.add_row(entry["fusion"], *values, *_difference(entry["to_best"]))
     screen.print("\nfusions over the same stages and cut-offs:")
     screen.print(table)
