@@ -13,13 +13,11 @@ import pytest
 from cascaderank import Cascade, StoreError
 from cascaderank.cli.main import main
 from cascaderank.config import CascadeConfig, Dynamic, Stage, read_config
-from cascaderank.errors import InputError
 from cascaderank.evaluate import load_beir, ndcg
-from cascaderank.evaluate.requests import Request, make_requests, ranked_ids
+from cascaderank.evaluate.requests import make_requests, ranked_ids
 from cascaderank.flow import Flow
 from cascaderank.kernels import Choices
 from cascaderank.schedule import Workers
-from cascaderank.tune.runs import requests_from_run
 from cascaderank.tune.scores import data_digest, load_or_encode, score_all, score_path
 from cascaderank.tune.write import chosen_config, write_config
 from tiny import make_encoder
@@ -263,37 +261,3 @@ def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) ->
         assert cascade.models == specs
     write_config(chosen_config(config, specs, Choices.fixed(np.array([[0, 4]]))), tmp_path / "d.toml", [])
     assert [os.path.basename(stage.model) for stage in read_config(tmp_path / "d.toml").stages] == ["ce2"]
-
-
-def run_file(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "run"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_a_run_file_of_trec_gives_the_candidates(beir: Path, tmp_path: Path) -> None:
-    data = load_beir(beir, "test")
-    lines = [f"{query} Q0 {name} 1 {score} tag" for query in data.queries for name, score in (("d1", 0.5), ("d2", 2.0))]
-    for text in ("\n".join(lines), "query-id\tcorpus-id\trank\tscore\n" + "\n".join(
-        "\t".join(line.split()[index] for index in (0, 2, 3, 4)) for line in lines
-    )):  # fmt: skip
-        requests = requests_from_run(data, run_file(tmp_path, text), 5)
-        assert [request.query_id for request in requests] == list(data.queries)
-        assert all(isinstance(request, Request) and request.ids == ("d2", "d1") for request in requests)
-        assert requests[0].scores == (2.0, 0.5)
-    assert requests_from_run(data, tmp_path / "run", 1)[0].ids == ("d2",)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("q1 d1 0.5", "3 columns"),
-        ("q1 Q0 d9 1 0.5 t", "'d9' is not in the collection"),
-        ("q1 Q0 d1 1 nan t", "not a finite number"),
-        ("q1 Q0 d1 1 0.5 t", "no candidates for 2 of 3"),
-        ("\n".join(f"{q} Q0 d1 {n} 0.5 t" for q in ("q1", "q2", "q3") for n in (1, 2)), "'d1' twice"),
-    ],
-)
-def test_a_run_file_that_is_wrong_is_refused(text: str, said: str, beir: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said):
-        requests_from_run(load_beir(beir, "test"), run_file(tmp_path, text), 5)

@@ -8,7 +8,7 @@ import pytest
 
 from cascaderank.errors import InputError
 from cascaderank.evaluate import BeirData
-from cascaderank.evaluate.candidates import requests_from_run
+from cascaderank.evaluate.candidates import requests_from_run, require_candidates
 from cascaderank.evaluate.trec import read_judged, read_run
 
 
@@ -81,3 +81,10 @@ def test_candidates_of_a_run() -> None:
         requests_from_run(data, {"q": [("x", 1.0)]}, 5)
     with pytest.raises(InputError, match="no judged query"):
         requests_from_run(data, {"other": [("a", 1.0)]}, 5)
+
+
+def test_a_query_without_candidates_is_named() -> None:
+    data = BeirData({"a": "text"}, {"q": "x", "r": "y"}, {"q": {"a": 1}, "r": {"a": 1}})
+    with pytest.raises(InputError, match="no candidates for 1 of 2 judged queries, 'r'"):
+        require_candidates(requests_from_run(data, {"q": [("a", 1.0)]}, 5))
+    require_candidates(requests_from_run(data, {"q": [("a", 1.0)], "r": [("a", 1.0)]}, 5))

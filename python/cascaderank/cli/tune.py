@@ -79,10 +79,11 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.tune_show import show
     from cascaderank.config import read_config
     from cascaderank.evaluate import load_beir
+    from cascaderank.evaluate.candidates import requests_from_run, require_candidates
     from cascaderank.evaluate.requests import make_requests
+    from cascaderank.evaluate.trec import read_run
     from cascaderank.tune.page import write_report
     from cascaderank.tune.run import TuneSettings, check_settings, run_tune
-    from cascaderank.tune.runs import requests_from_run
 
     screen = console()
     settings = TuneSettings(
@@ -96,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
     data = _some(load_beir(options.data, options.split), options.queries)
     check_settings(len(data.queries), settings)
     if options.run_file is not None:
-        requests = requests_from_run(data, options.run_file, options.candidates)
+        requests = requests_from_run(data, read_run(options.run_file), options.candidates)
+        require_candidates(requests)
     else:
         with progress("first pass: queries") as report:
             requests = make_requests(data, options.candidates, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cascaderank.cascade import Cascade
@@ -35,6 +35,16 @@ def requests_from_run(data: BeirData, run: Run, count: int) -> list[Request]:
                 raise InputError(f"run: document {document!r} of query {query_id!r} is not in the corpus")
         found.append(_request(data, query_id, query, [name for name, _ in entries], [score for _, score in entries]))
     return found
+
+
+def require_candidates(requests: Sequence[Request]) -> None:
+    """Raise ``InputError`` where a query has none: a rule that is chosen on labelled queries has to count every one."""
+    empty = [request.query_id for request in requests if not request.ids]
+    if empty:
+        raise InputError(
+            f"run: no candidates for {len(empty)} of {len(requests)} judged queries, {empty[0]!r} is the first; every "
+            "query counts, so give a run that covers them, or leave them out of the qrels"
+        )
 
 
 def requests_by_vectors(
