@@ -3,6 +3,7 @@ test. Weights are drawn wide, so that logits differ between pairs by far more th
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,30 @@ def gemma_bpe(limit: int) -> Any:
     )  # fmt: skip
 
 
+def sentence_piece(limit: int) -> Any:
+    """T5's: Unigram over SentencePiece's word boundary, </s> at the end."""
+    inner = Tokenizer(models.Unigram())
+    inner.normalizer = normalizers.Replace(Regex(" {2,}"), " ")
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    texts = [*TEXTS, *["true", "false", "Relevant:", "Query: Document:"] * 40]
+    inner.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>"))
+    learned = [(piece, score) for piece, score in json.loads(inner.to_str())["model"]["vocab"]]
+    learned += [(piece, -2.0) for piece in ("▁true", "▁false") if piece not in dict(learned)]  # T5 has both
+    inner.model = models.Unigram(learned, unk_id=2)
+    inner.decoder = decoders.Metaspace()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, model_max_length=limit, eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
 def config_of(model_type: str, tokenizer: Any, positions: int, **settings: Any) -> Any:
+    if model_type == "t5":
+        return transformers.T5Config(
+            vocab_size=len(tokenizer) + 5, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_decoder_layers=2, num_heads=4,
+            initializer_factor=1.0, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, **settings,
+        )  # fmt: skip
     classes = {
         "qwen2": transformers.Qwen2Config,
         "qwen3": transformers.Qwen3Config,
@@ -86,12 +110,13 @@ def save_decoder(
     folder: Path, model_type: str, positions: int = 512, *, classifier: bool = False, **settings: Any
 ) -> None:
     """A folder as save_pretrained writes it."""
-    tokenizer = (gemma_bpe if model_type == "gemma" else chat_ml)(positions)
+    tokenizer = {"gemma": gemma_bpe, "t5": sentence_piece}.get(model_type, chat_ml)(positions)
     if classifier:
         settings["num_labels"] = 1
     config = config_of(model_type, tokenizer, positions, **settings)
     torch.manual_seed(0)
     loader = transformers.AutoModelForSequenceClassification if classifier else transformers.AutoModelForCausalLM
+    loader = transformers.AutoModelForSeq2SeqLM if model_type == "t5" else loader
     with quiet():
         model = loader.from_config(config, attn_implementation="eager")
         model.eval().save_pretrained(folder)

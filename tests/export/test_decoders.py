@@ -31,6 +31,8 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gemma": ("gemma", "bge-reranker-v2-gemma", {}),
     "llama": ("llama", "zerank", {}),
     "mistral, local attention": ("mistral", "zerank", {"sliding_window": 400}),
+    "t5": ("t5", "monot5", {}),
+    "t5, untied": ("t5", "monot5", {"tie_word_embeddings": False}),
     "qwen3, classifier": ("qwen3", "qwen3-reranker", {"classifier": True}),
 }
 LISTS = [list(QUERIES), list(DOCUMENTS)]
@@ -186,7 +188,7 @@ def test_a_marker_that_is_no_token_is_refused(source: Path, tmp_path: Path) -> N
 
 
 def test_the_templates_that_ship_can_all_be_read() -> None:
-    assert template_names() == ["bge-reranker-v2-gemma", "mxbai-rerank-v2", "qwen3-reranker", "zerank"]
+    assert template_names() == ["bge-reranker-v2-gemma", "monot5", "mxbai-rerank-v2", "qwen3-reranker", "zerank"]
     for name in template_names():
         template = read_template(name)
         assert template.yes

@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--template",
         metavar="NAME|FILE",
-        help="what a decoder is asked: qwen3-reranker, mxbai-rerank-v2, bge-reranker-v2-gemma, zerank, or a TOML file",
+        help="what a decoder is asked: qwen3-reranker, mxbai-rerank-v2, bge-reranker-v2-gemma, zerank, monot5, a file",
     )
     parser.add_argument("--name", help="the model's name in traces and errors; default: OUT's")
     parser.add_argument("--licence", help="where the model names none, such as Apache-2.0")

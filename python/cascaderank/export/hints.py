@@ -26,7 +26,7 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
 _ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
-_DECODER_HEADS = ("ForCausalLM", "ForSequenceClassification")
+_DECODER_HEADS = ("ForCausalLM", "ForSequenceClassification", "ForConditionalGeneration")
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 

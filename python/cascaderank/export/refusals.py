@@ -22,11 +22,6 @@ class Refusal:
 
 REFUSALS = (
     Refusal(
-        ("T5ForConditionalGeneration", "MT5ForConditionalGeneration", "t5", "mt5"),
-        "is an encoder and decoder in one (monoT5), which scores a pair by the first token it would write; the engine "
-        "runs graphs that give a pair's logit in one step. Use a cross-encoder, or a decoder reranker",
-    ),
-    Refusal(
         ("JinaForRanking",),
         "is listwise: it scores a query's documents together, so the score of a pair depends on the other documents, "
         "which a stage must not allow. Use a cross-encoder",

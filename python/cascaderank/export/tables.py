@@ -37,7 +37,7 @@ def input_table(decision: Decision, form: Form, graph: GraphInfo) -> dict[str, A
 def output_table(decision: Decision, form: Form, graph: GraphInfo, hidden_size: int) -> dict[str, Any]:
     """``[output]`` without the observed range, which the parity pairs give."""
     if decision.kind in PAIRED:
-        return {"name": graph.output, "columns": decision.columns, "score": decision.score, **_shown(decision)}
+        return {"name": graph.output, "columns": decision.columns, "score": decision.score, **_shown(decision, graph)}
     dimension = graph.last or _head_size(decision) or hidden_size
     table: dict[str, Any] = {"name": graph.output, "dimension": dimension, "normalize": decision.normalize}
     if decision.kind == "bi_encoder":
@@ -61,11 +61,12 @@ def _asked(decision: Decision) -> dict[str, Any]:
     return {key: getattr(template, key) for key in keys if getattr(template, key)}
 
 
-def _shown(decision: Decision) -> dict[str, Any]:
+def _shown(decision: Decision, graph: GraphInfo) -> dict[str, Any]:
     template = decision.template
     if template is None:
         return {}
-    return {"center": template.center, "temperature": template.temperature, "present": PRESENT}
+    shared = {"present": PRESENT} if "past" in graph.inputs else {}
+    return {"center": template.center, "temperature": template.temperature, **shared}
 
 
 def _head_size(decision: Decision) -> int:

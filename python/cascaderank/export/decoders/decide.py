@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cascaderank.errors import ModelError
+from cascaderank.export.decoders.seq2seq import MODEL_TYPES as SEQ2SEQ
 from cascaderank.export.decoders.template import DecoderTemplate, read_template, template_names
 from cascaderank.export.source import Source
 
 if TYPE_CHECKING:
     from cascaderank.export.decide import Options
 
-MODEL_TYPES = ("qwen2", "qwen3", "llama", "mistral", "gemma")
+CAUSAL = ("qwen2", "qwen3", "llama", "mistral", "gemma")
 """Causal models whose layers all keep keys and values of one shape, and whose logits are a plain product."""
+MODEL_TYPES = (*CAUSAL, *SEQ2SEQ)
 
 
 def decide_decoder(source: Source, options: Options, tokenizer_limit: int | None) -> tuple[DecoderTemplate, int]:
@@ -35,6 +37,11 @@ def decide_decoder(source: Source, options: Options, tokenizer_limit: int | None
 
 def _window(source: Source, options: Options, template: DecoderTemplate, tokenizer_limit: int | None) -> int:
     config = source.config
+    if config.get("model_type") in SEQ2SEQ:
+        window = options.max_length or template.max_length
+        if window is None:
+            raise ModelError(f"{source.name}: relative positions and a template without max_length; give --max-length")
+        return window
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions < 8:
         raise ModelError(f"{source.name}: config.json has max_position_embeddings {positions!r}, expected at least 8")

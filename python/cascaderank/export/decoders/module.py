@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import ModelError
+from cascaderank.export.decoders.seq2seq import LOGITS, export_seq2seq
+from cascaderank.export.decoders.seq2seq import MODEL_TYPES as SEQ2SEQ
 from cascaderank.export.extras import first_line, quiet, require
 from cascaderank.export.source import Source
 
-LOGITS, PRESENT = "logits", "present"
+PRESENT = "present"
 _NEVER = -3e4  # weighs exactly nothing after softmax, and is a number in fp16 too
 INPUTS = ("input_ids", "attention_mask", "past")
 
@@ -17,8 +19,12 @@ INPUTS = ("input_ids", "attention_mask", "past")
 def load_decoder(source: Source) -> Any:
     """The whole model of transformers in evaluation mode, fp32, its vocabulary-sized head included."""
     transformers = require("transformers")
-    classifier = str((source.config.get("architectures") or [""])[0]).endswith("ForSequenceClassification")
-    loader = transformers.AutoModelForSequenceClassification if classifier else transformers.AutoModelForCausalLM
+    architecture = str((source.config.get("architectures") or [""])[0])
+    loader = transformers.AutoModelForCausalLM
+    if source.config.get("model_type") in SEQ2SEQ:
+        loader = transformers.AutoModelForSeq2SeqLM
+    elif architecture.endswith("ForSequenceClassification"):
+        loader = transformers.AutoModelForSequenceClassification
     try:
         with quiet():
             model, loading = loader.from_pretrained(
@@ -92,6 +98,9 @@ def export_decoder(model: Any, row: Any, path: Path) -> None:
     """Trace ``graph_module`` into ``path``."""
     torch = require("torch")
     config = model.config
+    if config.model_type in SEQ2SEQ:
+        export_seq2seq(model, row, path)
+        return
     heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
     ids = torch.tensor([[1, 2, 3], [3, 2, 1]])

@@ -45,11 +45,13 @@ def decoder_logits(
 ) -> NDArray[np.float32]:
     """The logit of each pair, float32 ``[pairs]``: of "yes" at the last token, less that of "no" where there is one."""
     torch = require("torch")
-    found = []
+    found, more = [], {}
+    if model.config.is_encoder_decoder:
+        more = {"decoder_input_ids": torch.tensor([[model.config.decoder_start_token_id]])}
     for pair in pairs:
         ids = torch.tensor([row_ids(template, tokenizer, max_length, pair)])
         with torch.no_grad():
-            logits = model(input_ids=ids).logits[0].double()
+            logits = model(input_ids=ids, **more).logits[0].double()
         last = logits if logits.ndim == 1 else logits[-1][list(answers)]
         found.append(float(last[-1] - last[0]) if len(last) == 2 else float(last[-1]))
     return np.array(found, np.float32)
