@@ -25,7 +25,12 @@ def made(recipes: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
     torch.manual_seed(0)
     shape = {"hidden_size": SIZE, "num_attention_heads": HEADS, "num_hidden_layers": LAYERS, "intermediate_size": 48}
     config = transformers.BertConfig(
-        vocab_size=2200, max_position_embeddings=64, initializer_range=0.3, attn_implementation="eager", **shape
+        layer_norm_eps=1e-6,
+        vocab_size=2200,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        attn_implementation="eager",
+        **shape,
     )
     model = recipes.pair_head.PairModel(transformers.BertModel(config, add_pooling_layer=False))
     model.bert.prune_heads({0: [1], 1: [3]})
@@ -64,7 +69,7 @@ def test_weights_come_back_within_the_rounding_of_their_scales(made: SimpleNames
         # Codes of 8 bits; smoothing makes the steps of some channels coarser.
         assert np.linalg.norm(value - expected) < 0.04 * np.linalg.norm(expected), name
     assert (config["num_attention_heads"], config["num_hidden_layers"]) == (HEADS, LAYERS)
-    assert config["intermediate_size"] == 48
+    assert (config["intermediate_size"], config["layer_norm_eps"]) == (48, 1e-6)
     assert config["pruned_heads"] == {"0": [3], "1": [3]}  # three are left; which number the lost one had is not kept
 
 

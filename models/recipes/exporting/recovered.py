@@ -51,7 +51,7 @@ def recover(graph: Path) -> tuple[Weights, dict[str, Any]]:
     if WORDS not in weights:
         raise ValueError(f"{graph}: no {WORDS}; only cross-encoders that the recipes exported can be read back")
     weights.setdefault("head.similarity_weights", np.array(list(_similarities(model.graph, constants)), np.float32))
-    return weights, _config(weights, _head_size(model.graph, constants))
+    return weights, _config(weights, _head_size(model.graph, constants), _epsilon(model.graph))
 
 
 def recover_folder(shipped: Path, out: Path) -> None:
@@ -100,7 +100,15 @@ def _head_size(graph: Any, constants: Weights) -> int:
     raise ValueError("no layer divides attention's scores by a constant; this graph is not of the recipes' exporter")
 
 
-def _config(weights: Weights, head_size: int) -> dict[str, Any]:
+def _epsilon(graph: Any) -> float:
+    """What the encoder's normalisations add to a variance, in the seven digits that a float32 has."""
+    found = {a.f for n in graph.node if n.op_type == "LayerNormalization" for a in n.attribute if a.name == "epsilon"}
+    if len(found) != 1:
+        raise ValueError(f"LayerNormalization adds {sorted(found)}; expected one value")
+    return float(f"{found.pop():.7g}")
+
+
+def _config(weights: Weights, head_size: int, epsilon: float) -> dict[str, Any]:
     """`config.json` of the encoder: shapes say all of it. Heads that a layer lacks are the last ones."""
     words, positions = weights[WORDS], weights[POSITIONS]
     layers = sorted(int(found[1]) for name in weights if (found := _LAYER.fullmatch(name)))
@@ -117,6 +125,6 @@ def _config(weights: Weights, head_size: int) -> dict[str, Any]:
         "hidden_act": "gelu",
         "max_position_embeddings": len(positions),
         "type_vocab_size": len(weights["bert.embeddings.token_type_embeddings.weight"]),
-        "layer_norm_eps": 1e-12,
+        "layer_norm_eps": epsilon,
         "pruned_heads": {layer: gone for layer, gone in pruned.items() if gone},
     }
