@@ -103,6 +103,7 @@ def test_interrupt_is_130_without_traceback(cascade_file: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert waiting.stdin is not None
     waiting.stdin.write("red\n" * 20_000)  # more than a pipe holds: returns only once the program reads
