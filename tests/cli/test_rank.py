@@ -9,6 +9,7 @@ import pytest
 
 from cascaderank import Cascade
 from cascaderank.cli.main import main
+from decoder_graph import make_decoder
 
 ROWS = [
     {"id": "a", "text": "green fish", "score": 3.0, "url": "u/a"},
@@ -140,3 +141,16 @@ def test_table_on_a_poor_terminal(program, cascade_file: Path, monkeypatch: pyte
     done = program("rank", "cat", "--cascade", cascade_file, "--format", "table", text='{"text": "red \\u732b"}\n')
     assert (done.returncode, done.stderr) == (0, "")
     assert "red \\u732b" in done.stdout
+
+
+def test_an_instruction_reaches_decoder_stages(
+    docs: Path, cascade_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_decoder(tmp_path / "asked", input__instruction_prefix="one $instruction ", input__instruction="two")
+    file = tmp_path / "asked.toml"
+    file.write_text('[[stage]]\nmodel = "asked"\nkeep = 9\n', encoding="utf-8")
+    own, _ = rank(capsys, "red", docs, "--cascade", file)
+    said, _ = rank(capsys, "red", docs, "--cascade", file, "--instruction", "fish")
+    assert own[0]["score"] != said[0]["score"]
+    assert main(["rank", "red", str(docs), "--cascade", str(cascade_file), "--instruction", "fish"]) == 1
+    assert "only decoders do" in capsys.readouterr().err

@@ -43,6 +43,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--store", type=Path, metavar="FOLDER", help="tokens and vectors computed ahead (cascaderank index)"
     )
+    parser.add_argument("--instruction", metavar="TEXT", help="what decoder stages are told to judge by")
     parser.add_argument("--explain", action="store_true", help="print what each stage did, on stderr")
     parser.set_defaults(run=run, parser=parser)
 
@@ -66,8 +67,9 @@ def run(options: argparse.Namespace) -> int:
     store = None if options.store is None else Store.open(options.store)
     with open_cascade(options.cascade) as cascade, busy(f"ranking {len(lines.documents)} documents"):
         ranking = cascade.rank(
-            options.query, lines.documents, store=store, top_n=options.top, deadline_ms=options.deadline_ms
-        )
+            options.query, lines.documents, store=store, top_n=options.top, deadline_ms=options.deadline_ms,
+            instruction=options.instruction,
+        )  # fmt: skip
     if as_table:
         _print_table(ranking, lines)
     else:
