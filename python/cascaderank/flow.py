@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cascaderank.config import CascadeConfig, Stage
 from cascaderank.errors import CascadeError, ScoreError
 from cascaderank.kernels import Fusion, NonFiniteScore, Pool
+from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
 from cascaderank.request import Request
@@ -89,6 +90,8 @@ class Flow:
         stage, limits = self.stages[number], self._min_logits[number] is not None
         if not self._early_stop or limits or stage.margin is not None or stage.dynamic is not None:
             return None
+        if self.specs[number].kind not in PAIRED:
+            return None  # an encoder's stored vectors cost less than asking, and its query would be encoded again
         keep = stage.keep
         return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
 

@@ -40,15 +40,16 @@ def make_request(query: str, documents: Sequence[str]) -> Request:
     return Request(check_query(query), read_documents(list(documents), None, _LIMIT), None, None, Budget())
 
 
-def raw_logits(scorer: Scorer, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
+def raw_logits(scorer: Scorer, pairs: Sequence[tuple[str, str]], instruction: str | None = None) -> NDArray[np.float32]:
     """What the stage orders by, float32 ``[pairs]``: a logit (of two columns the second minus the first), a dot
-    product, or MaxSim. Pairs of one query go as one request."""
+    product, or MaxSim. Pairs of one query go as one request, which says ``instruction`` (None: the stage's own)."""
     places: dict[str, list[int]] = {}
     for place, (query, _) in enumerate(pairs):
         places.setdefault(query, []).append(place)
     logits = np.empty(len(pairs), np.float32)
     for query, group in places.items():
         request = make_request(query, [pairs[place][1] for place in group])
+        request.instruction = instruction
         scored = scorer.score(request, np.arange(len(group)), Counts())
         columns = scored.outputs.reshape(-1, scored.columns)
         values = columns[:, 1] - columns[:, 0] if scored.columns == 2 else columns[:, 0]
@@ -82,7 +83,8 @@ def check_golden(scorer: Scorer) -> GoldenCheck:
             "after export, or this tokenizers library splits texts differently; export the model again"
         )
     expected = np.array([pair.logit for pair in golden.pairs])
-    found = raw_logits(scorer, [(pair.query, pair.document) for pair in golden.pairs])
+    # Golden pairs were scored with the model's own instruction, whatever this stage is told.
+    found = raw_logits(scorer, [(pair.query, pair.document) for pair in golden.pairs], spec.input.instruction)
     differences = np.nan_to_num(np.abs(found - expected), nan=np.inf)
     missed = int((differences > golden.tolerance).sum())
     if missed:

@@ -59,6 +59,15 @@ def min_logit(stage: Stage, spec: ModelSpec, calibration: Calibration | None) ->
     return max(limits) if limits else None
 
 
+def limit_score(logit: float, spec: ModelSpec) -> float:
+    """The ``min_score`` that lets through what ``logit`` does: the shown score there, strictly inside (0, 1)."""
+    if not spec.output.squashed:
+        return logit
+    inner = (logit - spec.output.center) / spec.output.temperature
+    shown = float(sigmoid(np.array([inner]))[0])
+    return min(max(shown, math.nextafter(0.0, 1.0)), math.nextafter(1.0, 0.0))
+
+
 def _logit(score: float, spec: ModelSpec) -> float:
     return _log_odds(score) * spec.output.temperature + spec.output.center
 

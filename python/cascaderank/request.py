@@ -21,7 +21,9 @@ _CHUNK = 64  # documents tokenised between two looks at the clock when there is 
 def tokens_key(tokenizer: TextTokenizer, wording: Wording) -> str:
     """What decides the tokens of a text: the tokenizer file and what is put around the text."""
     key = f"{tokenizer.digest}:{wording.prefix}"
-    return f"{key}:{wording.suffix}:always" if wording.always and (wording.prefix or wording.suffix) else key
+    if wording.suffix or (wording.always and wording.prefix):
+        key += f":{wording.suffix}:{'always' if wording.always else 'once'}"
+    return key
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from cascaderank.evaluate import load_beir, ndcg
 from cascaderank.evaluate.requests import make_requests, ranked_ids
 from cascaderank.flow import Flow
 from cascaderank.kernels import Choices
+from cascaderank.model import load_spec
+from cascaderank.outputs import limit_score, min_logit
 from cascaderank.schedule import Workers
 from cascaderank.tune.scores import data_digest, load_or_encode, score_all, score_path
 from cascaderank.tune.write import chosen_config, write_config
+from decoder_graph import make_decoder
 from tiny import make_encoder
 
 pytest.importorskip("tomli_w", reason="tune writes cascade files with tomli-w (extra tune)")
@@ -261,3 +265,27 @@ def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) ->
         assert cascade.models == specs
     write_config(chosen_config(config, specs, Choices.fixed(np.array([[0, 4]]))), tmp_path / "d.toml", [])
     assert [os.path.basename(stage.model) for stage in read_config(tmp_path / "d.toml").stages] == ["ce2"]
+
+
+def test_every_setting_of_a_cascade_comes_back(models: Path, tmp_path: Path) -> None:
+    stages = (Stage(models / "ce", keep=3, weight=0.5),)
+    config = CascadeConfig(
+        stages, fusion="weighted", first_weight=0.25, first_calibration=(2.0, -1.0), early_stop=True, check_golden=True,
+        token_cache_mb=3, deadline_ms=70.0, rrf_k=9.0, workers=2, max_candidates=77, truncate_query=True,
+        normalisation="min-max",
+    )  # fmt: skip
+    write_config(config, tmp_path / "all.toml", [])
+    found = read_config(tmp_path / "all.toml")
+    for item in fields(CascadeConfig):
+        if item.name not in ("stages", "base"):
+            assert getattr(found, item.name) == getattr(config, item.name), item.name
+
+
+def test_a_limit_comes_back_through_center_and_temperature(tmp_path: Path) -> None:
+    folder = make_decoder(tmp_path / "m", output__score="sigmoid", output__center=2.0, output__temperature=4.0)
+    spec = load_spec(folder)
+    for logit in (5.0, -3.0, 400.0, -400.0):
+        stage = Stage(folder, keep=1, min_score=limit_score(logit, spec))
+        back = min_logit(stage, spec, None)
+        assert back == pytest.approx(logit, abs=1e-6) or abs(logit) > 100
+        assert 0.0 < (stage.min_score or 0.0) < 1.0

@@ -9,7 +9,9 @@ import pytest
 
 from cascaderank import Cascade, InputError, ModelError, Stage
 from cascaderank.config import read_config
-from cascaderank.golden import make_request
+from cascaderank.golden import make_request, template_hash
+from cascaderank.kernels import PlanRule
+from cascaderank.manifest import GoldenPair
 from cascaderank.schedule import Workers, clock
 from cascaderank.session import PastRunner, Session, SessionOptions
 from cascaderank.stages import Counts, Decoder, Loader
@@ -181,3 +183,49 @@ def test_share_is_for_measuring(plain: Path) -> None:
     workers.close()
     assert counts.tokens == 2 * (4 + 3)
     assert len(ids("green")) == 1
+
+
+def test_a_device_s_padding_is_no_part_of_the_prefix(plain: Path) -> None:
+    """On a device widths are rounded up; keys and values of padding would be part of every row's past."""
+    workers = Workers(1)
+    scorer = Loader(workers, None).load(Stage(plain, keep=9))
+    scorer.part.rule = PlanRule(16_384, 128, 1 << 40, 32)
+    scored = scorer.score(make_request("green fish", DOCUMENTS), np.arange(6), Counts())
+    workers.close()
+    found = np.empty(6, np.float32)
+    found[scored.positions] = scored.outputs
+    assert found.tolist() == pytest.approx([logit("green fish", text) for text in DOCUMENTS], rel=1e-6)
+
+
+def test_a_stage_s_instruction_is_none_of_the_golden_scores(tmp_path: Path) -> None:
+    """They were made with the model's own, and stay the model's."""
+    settings = {"input__instruction_prefix": "one $instruction ", "input__instruction": "two"}
+    folder = make_decoder(tmp_path / "golden", **settings)
+    workers = Workers(1)
+    scorer = Loader(workers, None).load(Stage(folder, keep=1))
+    pair = GoldenPair("cat", "dog", 1, logit("one two cat", "dog"))
+    template = template_hash(scorer.part.spec, scorer.part.tokenizer, [pair])
+    workers.close()
+    with (folder / "model.toml").open("a", encoding="utf-8") as file:
+        file.write(f'[golden]\ntemplate = "{template}"\ntolerance = 1e-5\n[[golden.pairs]]\nquery = "cat"\n')
+        file.write(f'document = "dog"\nlogit = {pair.logit}\n')
+    with Cascade([Stage(folder, keep=1, instruction="fish")], check_golden=True) as cascade:
+        assert cascade.rank("cat", ["dog"])[0].score == pytest.approx(logit("one fish cat", "dog"), rel=1e-6)
+
+
+def test_texts_with_another_suffix_are_other_tokens(tmp_path: Path) -> None:
+    from tiny import make_cross_encoder
+
+    first = make_cross_encoder(tmp_path / "first")
+    second = make_cross_encoder(tmp_path / "second", input__query_suffix=" dog")
+    with Cascade([Stage(first, keep=2), Stage(second, keep=2)]) as cascade:
+        ranking = cascade.rank("cat", ["dog", "red"])
+    assert {hit.index: hit.scores for hit in ranking} == {0: (0.0, 1.0), 1: (0.0, 0.0)}
+
+
+def test_stages_of_weight_nothing_only_cut(tmp_path: Path) -> None:
+    from tiny import make_cross_encoder
+
+    folder = make_cross_encoder(tmp_path / "ce")
+    with Cascade([Stage(folder, keep=2, weight=0.0), Stage(folder, keep=1, weight=1.0)], fusion="convex") as cascade:
+        assert [hit.index for hit in cascade.rank("cat", ["dog", "cat", "cat cat"])] == [1, 0, 2]

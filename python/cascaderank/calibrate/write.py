@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,10 @@ def write_calibration(
 
 
 def write_weights(
-    source: Path, target: Path, weights: list[float], first: tuple[float, float, float] | None
+    source: Path, target: Path, weights: Sequence[float | None], first: tuple[float, float, float] | None
 ) -> CascadeConfig:
-    """Write the cascade file ``source`` to ``target`` with fusion ``weighted`` and ``weights``, one per stage.
+    """Write the cascade file ``source`` to ``target`` with fusion ``weighted`` and ``weights``, one per stage; None
+    leaves a stage's as it is.
 
     ``first`` is the first pass's weight and its line ``(a, b)`` from score to log-odds; None leaves it out. Model paths
     stay as they are, so that ``target`` belongs into the folder of ``source``. Returns it as the engine reads it.
@@ -66,8 +67,9 @@ def write_weights(
         weight, a, b = first
         section["weights"] = _inline(tomlkit, {"first": weight})
         section["first_calibration"] = _inline(tomlkit, {"a": a, "b": b})
-    for stage, weight in zip(document["stage"], weights, strict=True):
-        stage["weight"] = significant(weight)
+    for stage, share in zip(document["stage"], weights, strict=True):
+        if share is not None:
+            stage["weight"] = significant(share)
     _replace(target, tomlkit.dumps(document))
     return read_config(target)
 

@@ -23,7 +23,8 @@ def run_weights(options: argparse.Namespace) -> int:
         require(module)
     source = Path(options.target)
     # Documents are encoded ahead here, so stages for bare texts would only be skipped, and nothing learned of them.
-    config = replace(read_config(source), deadline_ms=None)
+    whole = read_config(source)
+    config = replace(whole.for_documents(True), deadline_ms=None, early_stop=False)
     with busy("loading models"):
         cascade = Cascade(config)
     with cascade:
@@ -52,6 +53,8 @@ def run_weights(options: argparse.Namespace) -> int:
             json.dumps({"data": labelled.what, **asdict(learned)}, indent=1) + "\n", encoding="utf-8"
         )
     if not options.dry_run:
-        write_weights(source, options.out, list(learned.stages), learned.first)
+        shares = iter(learned.stages)
+        weights = [next(shares) if stage.stored in (None, True) else None for stage in whole.stages]
+        write_weights(source, options.out, weights, learned.first)
         print(f"written: {options.out}")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascaderank.cli.arguments import add_command
+from cascaderank.manifest import PAIRED
 
 if TYPE_CHECKING:
     from cascaderank.cascade import Cascade
@@ -124,7 +125,7 @@ def _describe(spec: ModelSpec) -> list[str]:
     manifest = spec.manifest
     source, parity = manifest.get("source", {}), manifest.get("parity", {})
     output = spec.output
-    shape = f", score {output.score!r}" if spec.kind == "cross_encoder" else f", {output.dimension} dimensions"
+    shape = f", score {output.score!r}" if spec.kind in PAIRED else f", {output.dimension} dimensions"
     batch = "" if spec.batch_invariant else ", one pair per run on a CPU (not batch-invariant)"
     lines = [
         f"{spec.kind} {spec.name!r}, {spec.precision}, max_length {spec.max_length}{shape}{batch}",
@@ -142,7 +143,7 @@ def _describe(spec: ModelSpec) -> list[str]:
     if spec.calibration is not None:
         on = spec.calibration.fitted_on
         lines.append(f"calibration: {spec.calibration.method}, fitted on {on.get('data', 'data it does not name')}")
-    elif spec.kind == "cross_encoder":
+    elif spec.kind in PAIRED:
         lines.append("no calibration: its scores order, they are not probabilities (`cascaderank calibrate` fits one)")
     return lines
 
@@ -196,8 +197,8 @@ def _compare(spec: ModelSpec, options: argparse.Namespace) -> list[str]:
 
     with busy(f"comparing {spec.name} with {options.against}"):
         report = compare_with_source(spec.folder, options.against)
-    lines = [f"parity now: {report.summary()}"]
-    gate_recorded(report, spec)
+    allowed = gate_recorded(report, spec)
+    lines = [f"parity now: {report.summary()}", f"allowed for {spec.precision}: {allowed:.3g}"]
     if options.data is not None:
         with busy(f"nDCG@10 on {options.data}"):
             quality = measure_against(spec.folder, options.against, options.data, split=options.split)

@@ -37,7 +37,7 @@ def ablate_fusion(
         cascades: list[Cascade] = []
         for kind in kinds:
             try:
-                cascade = Cascade(replace(config, fusion=kind, deadline_ms=None))
+                cascade = Cascade(replace(config, fusion=kind, deadline_ms=None, early_stop=False))
             except ConfigError as error:
                 found.append({"fusion": kind, "left_out": str(error)})
                 continue

@@ -53,15 +53,15 @@ def measure_against(
         )  # fmt: skip
 
 
-def gate_recorded(report: ParityReport, spec: ModelSpec) -> None:
-    """Raise ``ModelError`` where the folder is further from its source than its precision explains.
+def gate_recorded(report: ParityReport, spec: ModelSpec) -> float:
+    """Raise ``ModelError`` where the folder is further from its source than its precision explains; returns the limit.
 
     fp32: than the report's tolerance. Others: than ``SLACK`` times what the manifest's ``[parity]`` recorded beside
     fp32, and the tolerance on top; a manifest that records nothing cannot vouch for it.
     """
     if spec.precision == "fp32":
         gate(report, spec.folder)
-        return
+        return report.tolerance
     key = f"{prefix(spec.precision)}_max_abs_diff"
     recorded = spec.manifest.get("parity", {}).get(key)
     if not isinstance(recorded, (int, float)):
@@ -74,6 +74,7 @@ def gate_recorded(report: ParityReport, spec: ModelSpec) -> None:
             f"over {report.agreement.pairs} pairs; its manifest recorded {recorded:.3g} and so allows {allowed:.3g}; "
             f"worst for query {query[:60]!r} and document {document[:60]!r}: another source, or a damaged folder"
         )
+    return allowed
 
 
 def open_reference(spec: ModelSpec, source: str | Path, template: str | None = None) -> Reference:

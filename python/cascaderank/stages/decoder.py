@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cascaderank.kernels import DOCUMENT, QUERY, Int64, Ragged, Template, plan
+from cascaderank.kernels import DOCUMENT, QUERY, Int64, PlanRule, Ragged, Template, plan
 from cascaderank.request import Request
 from cascaderank.session import Runner
 from cascaderank.stages.base import Counts, ModelPart, Run
@@ -50,7 +50,8 @@ class Decoder(CrossEncoder):
         part, form = self.part, self._form
         texts, rows = Ragged(prefix, np.array([0, len(prefix)], np.int64)), np.zeros(1, np.int64)
         alone = Template([DOCUMENT], [], form.pad, 0, form.max_length)
-        made = plan(texts, rows, 0, alone, part.rule)
+        # One row without padding, whatever the stage's rule: keys and values of padding would be part of every past.
+        made = plan(texts, rows, 0, alone, PlanRule(part.rule.token_budget, 1, 1, 1))
         found: list[Any] = []
 
         def run(runner: Runner, views: dict[str, Int64], options: Any) -> Any:

@@ -100,6 +100,9 @@ def run_tune(
     most = max(len(request.ids) for request in requests)
     grid = cut_offs(most, len(names), [stage.keep for stage in config.stages])
     keeps = all_choices(grid, len(names))
+    if config.fusion != "last":  # a cascade whose stages all have weight 0 is no cascade file
+        heavy = np.array([stage.weight > 0 for stage in config.stages])
+        keeps = keeps[(keeps[:, heavy] > 0).any(axis=1) | (keeps == 0).all(axis=1)]
     choosing, reporting = halves(len(requests), settings.seed)
     begun = clock()
     outcome = find_outcome(explorer, config, names, requests, grid, keeps, choosing, reporting, settings)

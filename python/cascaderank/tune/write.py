@@ -12,7 +12,9 @@ from cascaderank.config import CascadeConfig, Dynamic, Stage
 from cascaderank.errors import MissingExtraError
 from cascaderank.kernels import Choices
 from cascaderank.model import ModelSpec, find_folder, installed_models
+from cascaderank.outputs import limit_score
 
+_CASCADE_APART = ("stages", "base", "first_weight", "first_calibration")
 _APART = ("model", "candidates_over", "stored", "dynamic")  # stage settings with a form of their own in a file
 
 
@@ -32,11 +34,20 @@ def chosen_config(config: CascadeConfig, specs: Sequence[ModelSpec], choices: Ch
             None if value != value else float(value)
             for value in (choices.min_logits[row, place], choices.margins[row, place], choices.masses[row, place])
         )
-        if low is not None and spec.output.squashed:
-            low = _sigmoid(low)
+        if low is not None:
+            low = limit_score(low, spec)
         dynamic = None if mass is None else Dynamic(mass, float(choices.temperatures[place]))
         stages.append(
-            replace(stage, keep=keep, min_score=low, margin=margin, dynamic=dynamic, candidates_over=None, stored=None)
+            replace(
+                stage,
+                keep=keep,
+                min_score=low,
+                min_probability=None,
+                margin=margin,
+                dynamic=dynamic,
+                candidates_over=None,
+                stored=None,
+            )
         )
     return replace(config, stages=tuple(stages))
 
@@ -45,9 +56,11 @@ def write_config(config: CascadeConfig, path: Path, comment: Sequence[str]) -> N
     """Write a cascade file; ``comment`` lines stand above. Model folders are named relative to it."""
     top: dict[str, Any] = {}
     defaults = CascadeConfig(stages=config.stages)
-    for key in ("deadline_ms", "fusion", "normalisation", "rrf_k", "workers", "max_candidates", "truncate_query"):
+    for key in (item.name for item in fields(config) if item.name not in _CASCADE_APART):
         if getattr(config, key) != getattr(defaults, key):
             top[key] = getattr(config, key)
+    if config.first_calibration is not None:
+        top["first_calibration"] = dict(zip("ab", config.first_calibration, strict=True))
     if config.first_weight != defaults.first_weight:
         top["weights"] = {"first": config.first_weight}
     tables = ["".join(f"# {line}\n" for line in comment)]
@@ -98,9 +111,3 @@ def _dumps(table: Mapping[str, Any]) -> str:
         ) from error
     text: str = tomli_w.dumps(table)
     return text
-
-
-def _sigmoid(logit: float) -> float:
-    from math import exp
-
-    return 1.0 / (1.0 + exp(-logit)) if logit >= 0 else exp(logit) / (1.0 + exp(logit))

@@ -32,6 +32,9 @@ def decide_decoder(source: Source, options: Options, tokenizer_limit: int | None
         if getattr(options, given) is not None:
             raise ModelError(f"{where}: {given} was given, but a decoder's template holds it; write it into a copy")
     template = options.template if isinstance(options.template, DecoderTemplate) else read_template(options.template)
+    if template.encoder_decoder != (model_type in SEQ2SEQ):
+        kind = "an encoder and a decoder" if template.encoder_decoder else "a decoder alone"
+        raise ModelError(f"{where}: template {template.name} is for {kind}, which a {model_type} model is not")
     return template, _window(source, options, template, tokenizer_limit)
 
 

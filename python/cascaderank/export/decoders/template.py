@@ -28,7 +28,8 @@ class DecoderTemplate:
     ``yes`` and ``no`` are the answers whose logits at the last token are compared, each one token; ``no`` is empty
     where the logit of ``yes`` alone is the score. ``score``, ``center`` and ``temperature`` make the shown score, as in
     a manifest. ``tokenised`` is how the authors' own code splits the row, which the parity gate repeats: in "pieces" as
-    above, or with everything between ``before`` and ``after`` as one text ("body").
+    above, or with everything between ``before`` and ``after`` as one text ("body"). ``encoder_decoder``: for models
+    whose encoder reads the row and whose decoder answers (T5).
     """
 
     name: str
@@ -47,6 +48,7 @@ class DecoderTemplate:
     temperature: float
     tokenised: str
     max_length: int | None
+    encoder_decoder: bool
 
 
 def template_names() -> list[str]:
@@ -90,6 +92,7 @@ def template_of(reader: Reader) -> DecoderTemplate:
         temperature=reader.number("temperature", 1.0),
         tokenised=reader.choice("tokenised", TOKENISED),
         max_length=reader.integer("max_length", minimum=8) if "max_length" in table else None,
+        encoder_decoder=reader.flag("encoder_decoder", False),
     )
     if bool(found.instruction_prefix) != (INSTRUCTION in found.instruction_prefix):
         raise ModelError(f"{path}: instruction_prefix does not say where {INSTRUCTION} stands")
