@@ -73,6 +73,7 @@ void fuse(const Fusion& fusion, std::span<const Source> sources, std::span<doubl
         require(source.index < fusion.weights.size(), "source ", source.index, " has no weight");
         total += fusion.weights[source.index];
     }
+    require(total >= 0.0, "the weights of the sources at hand add up to ", total, "; expected at least 0");
     std::fill(values.begin(), values.end(), 0.0);
     if (total == 0.0) {
         return;  // stages that only cut: all values are equal, so the previous order stands

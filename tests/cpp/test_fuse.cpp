@@ -69,12 +69,17 @@ TEST(Fuse, EmptyCandidatesAreFine) {
     EXPECT_TRUE(fuse({.kind = FusionKind::rrf, .weights = {1.0}}, {{}}).empty());
 }
 
+TEST(Fuse, WeightsOfNothingGiveEverybodyNothing) {
+    for (const FusionKind kind : {FusionKind::rrf, FusionKind::convex, FusionKind::weighted}) {
+        EXPECT_EQ(fuse({.kind = kind, .weights = {0.0, 0.0}}, {{1.0, 2.0}, {3.0, -4.0}}), (Scores{0.0, 0.0}));
+    }
+}
+
 TEST(Fuse, RefusesMissingSourcesWeightsAndCalibrations) {
     expect_refused("at least one source", [] { fuse({}, {}); });
     expect_refused("1 scores for 2", [] { fuse({}, {{1.0, 2.0}, {1.0}}); });
     expect_refused("source 1 has no weight", [] { fuse({.kind = FusionKind::rrf, .weights = {1.0}}, {{1.0}, {2.0}}); });
-    expect_refused("must be positive", [] { fuse({.kind = FusionKind::rrf, .weights = {0.0}}, {{1.0}}); });
-    expect_refused("must be positive", [] { fuse({.kind = FusionKind::rrf, .weights = {std::nan("")}}, {{1.0}}); });
+    expect_refused("expected at least 0", [] { fuse({.kind = FusionKind::rrf, .weights = {std::nan("")}}, {{1.0}}); });
     expect_refused("no calibration", [] { fuse({.kind = FusionKind::weighted, .weights = {1.0}}, {{1.0}}); });
 }
 
