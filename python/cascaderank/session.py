@@ -255,8 +255,8 @@ def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 4  # errors come back as exceptions; the library is silent
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
-    # x86 without VNNI adds pairs of 8-bit products in 16 bits, which saturate: logits of the shipped models moved by up
-    # to 0.64 there. The exact products cost 1.17 times as long; a score must not depend on the processor.
+    # x86 without VNNI adds pairs of 8-bit products in 16 bits, which saturate: there logits of the shipped models moved
+    # by 0.2 on average (models/recipes/speed.py --saturation). A score must not depend on the processor.
     settings.add_session_config_entry("session.x64quantprecision", "1")
     providers: list[Any] = [wanted]
     if provider == "cuda":

@@ -54,7 +54,12 @@ class Manifest:
 
     @property
     def remedy(self) -> str:
-        return f"rebuild it: {self.rebuild}" if self.rebuild else "encode the documents again with this cascade"
+        if not self.rebuild:
+            return "encode the documents again with this cascade"
+        # The command knows neither what was appended later nor which cascade asks now.
+        return (
+            f"rebuild it: {self.rebuild} (name another cascade after --cascade; then append again what was added since)"
+        )
 
 
 def is_store(path: Path) -> bool:
