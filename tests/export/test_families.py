@@ -99,7 +99,7 @@ def test_the_manifest_is_the_familys(made: Made) -> None:
 
 @pytest.mark.parametrize("rows", [1, 5, 64])
 def test_pairs_score_as_in_torch_and_lists_come_in_its_order(made: Made, rows: int) -> None:
-    compared = 0
+    compared, worst = 0, 0.0
     with Engine(made.folder, max_rows=rows) as engine:
         for (query, documents), expected in zip(made.lists, made.expected, strict=True):
             counts = Counts()
@@ -107,11 +107,12 @@ def test_pairs_score_as_in_torch_and_lists_come_in_its_order(made: Made, rows: i
             assert counts.micro_batches == -(-len(documents) // rows)  # of rows of all lengths
             found = scored.outputs[np.argsort(scored.positions)]
             np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
-            compared += len(found)
+            compared, worst = compared + len(found), max(worst, float(np.abs(found - expected).max()))
             kept = apart(expected)  # 20 documents
             assert order(found[kept]) == order(expected[kept])
     assert compared >= 200
     everything = np.concatenate(made.expected)
+    print(f"{compared} pairs, {rows} rows a run: max |diff| {worst:.1e}, logits spread over {np.ptp(everything):.1f}")
     assert np.ptp(everything) > 1000 * APART  # otherwise every template would agree
 
 

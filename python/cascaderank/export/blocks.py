@@ -19,9 +19,8 @@ BLOCK = 32
 """Weights that share a scale; the finest that MatMulNBits has kernels for on every provider is 16, the usual one 32."""
 
 ACCURACY = {8: 4, 4: 0}
-"""MatMulNBits's accuracy_level per width, as measured on rows of 64 and 256 tokens on a processor with AVX2: 8-bit
-blocks multiplied in int8 (4) beat those unpacked to fp32 (0) by 2 times at 64 and were level at 256; 4-bit ones lost to
-them by 1.1 to 1.4. Only at one token a run, which no reranker has, does level 4 win for both."""
+"""MatMulNBits's accuracy_level per width, by ``python bench/block_products.py`` (docs/models.md has the figures): 8-bit
+blocks are faster multiplied in int8 (4), 4-bit ones unpacked to fp32 (0), at the lengths that rerankers read."""
 
 
 def block_graph(
