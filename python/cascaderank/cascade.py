@@ -29,6 +29,7 @@ from cascaderank.schedule import Budget, Workers, clock
 from cascaderank.stages import Counts, Scorer
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store
+from cascaderank.warm_up import Warmed, warm_up
 
 _T = TypeVar("_T")
 Documents = Sequence[object]
@@ -275,13 +276,13 @@ class Cascade:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
         return candidates
 
-    def warm_up(self, runs: int = 2) -> None:
-        """Run every stage on a small request, so that the first real one finds allocated memory and known costs."""
-        text = "the quick brown fox jumps over the lazy dog " * 8
-        for _ in range(runs):
-            for scorer in self._flow.scorers:
-                request = self._request("warm up", read_documents([text] * 4, None, 4), None, Budget())
-                scorer.score(request, np.arange(4), Counts())
+    def warm_up(self) -> tuple[Warmed, ...]:
+        """Make the first request as fast as the later ones: choose by a short measurement how each stage runs on this
+        machine (a few seconds at most; what the cascade file says about it stays), run each at its largest shape, learn
+        what runs cost. Returns one entry per stage. Requests may be under way, but would be measured too."""
+        with self._under_way():
+            rows = zip(self.names, self._flow.stages, self._flow.scorers, strict=True)
+            return tuple(warm_up(name, stage, scorer) for name, stage, scorer in rows)
 
     def close(self) -> None:
         """Wait for requests in progress and release threads and sessions. Ranking afterwards is an error."""

@@ -58,7 +58,7 @@ class Stage:
     cheap encoder for bare texts beside a better one with vectors made ahead. ``instruction`` is what a decoder is told
     to judge by (a request may say otherwise); None leaves it to the model folder. ``token_budget`` (tokens of one
     micro-batch, padding included), ``max_rows``, ``threads`` (inside one run) and ``spinning`` override the plan chosen
-    from model and provider.
+    from model, provider and what ``Cascade.warm_up`` measures.
     """
 
     model: str | os.PathLike[str]
@@ -77,7 +77,7 @@ class Stage:
     instruction: str | None = None
     token_budget: int | None = None
     max_rows: int | None = None
-    threads: int = 1
+    threads: int | None = None
     spinning: bool = False
 
     def __post_init__(self) -> None:
@@ -86,8 +86,7 @@ class Stage:
         where = f"stage {self.name or str(self.model)!r}"
         _integer(where, "keep", self.keep, 1)
         _integer(where, "device", self.device, 0)
-        _integer(where, "threads", self.threads, 1)
-        for key in ("candidates_over", "token_budget", "max_rows"):
+        for key in ("candidates_over", "token_budget", "max_rows", "threads"):
             if getattr(self, key) is not None:
                 _integer(where, key, getattr(self, key), 1)
         _choice(where, "provider", self.provider, PROVIDERS)

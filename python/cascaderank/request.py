@@ -11,7 +11,8 @@ from cascaderank.documents import Candidates
 from cascaderank.errors import StoreError
 from cascaderank.kernels import EMPTY, Int64, Ragged
 from cascaderank.manifest import Wording
-from cascaderank.schedule import Budget, Cost, clock
+from cascaderank.cost import Cost
+from cascaderank.schedule import Budget, clock
 from cascaderank.store import Store
 from cascaderank.tokenizer import TextTokenizer
 

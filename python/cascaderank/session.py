@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,24 +41,26 @@ class Cancellation:
     """One request's switch: ``cancel`` ends runs in progress between two graph nodes and refuses new ones."""
 
     def __init__(self) -> None:
+        self._options: Any = None
         self._lock = threading.Lock()
-        self._running: list[Any] = []
         self.cancelled = False
 
     def options(self) -> Any:
-        """Run options for one worker. Once terminated they are never used again: a new request has a new switch."""
-        options = onnxruntime.RunOptions()
-        with self._lock:
-            if self.cancelled:
-                options.terminate = True
-            self._running.append(options)
-        return options
+        """Run options for all runs of the request. Once terminated they are never used again: a new request has a new
+        switch."""
+        if self._options is None:
+            with self._lock:
+                if self._options is None:
+                    options = onnxruntime.RunOptions()
+                    options.terminate = self.cancelled
+                    self._options = options
+        return self._options
 
     def cancel(self) -> None:
         with self._lock:
             self.cancelled = True
-            for options in self._running:
-                options.terminate = True
+            if self._options is not None:
+                self._options.terminate = True
 
 
 class Runner(Protocol):
@@ -77,11 +79,12 @@ class Session:
     """One ONNX Runtime session, checked against the manifest. Leased runners work side by side on a CPU.
 
     Attributes: ``provider`` is what was really used, ``note`` says why when ``auto`` could not use CUDA, ``parallel``
-    whether runs may overlap.
+    whether runs may overlap, ``threads`` how many work inside one run.
     """
 
     def __init__(self, spec: ModelSpec, options: SessionOptions) -> None:
         self.spec = spec
+        self.options = options
         self.note = ""
         self.provider = options.provider
         if options.provider == "auto":
@@ -98,6 +101,7 @@ class Session:
         self._output = spec.output.name
         self.output_rank = _check_graph(spec, inner)
         self.parallel = self.provider == "cpu"
+        self.threads = options.threads if self.parallel else 1
         self._past = _empty_past(spec, inner)
         self._bound: Runner | None = None
         if not self.parallel and self._past is not None:
@@ -105,6 +109,10 @@ class Session:
         elif not self.parallel:
             self._bound = BoundRunner(inner, self._names, self._output, self.provider, options.device, spec)
         self._lock = threading.Lock()
+
+    def with_threads(self, threads: int) -> Session:
+        """The same model in a session of its own, with so many threads inside one run."""
+        return Session(self.spec, replace(self.options, threads=threads))
 
     @contextmanager
     def lease(self) -> Iterator[Runner]:

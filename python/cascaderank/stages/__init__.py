@@ -17,7 +17,7 @@ from cascaderank.stages.decoder import Decoder
 from cascaderank.stages.late_interaction import LateInteraction
 from cascaderank.tokenizer import TextTokenizer, load_tokenizer
 
-__all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", "Loader", "Scored", "Scorer"]
+__all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", "Loader", "ModelPart", "Scored", "Scorer"]
 
 _KINDS: dict[str, Callable[[ModelPart], Scorer]] = {
     "cross_encoder": CrossEncoder,
@@ -54,7 +54,7 @@ class Loader:
                 f"stage {spec.name!r}: an instruction was given, but this {spec.kind} takes none (no "
                 "input.instruction_prefix in model.toml); remove it"
             )
-        options = SessionOptions(stage.provider, stage.device, stage.threads, stage.spinning)
+        options = SessionOptions(stage.provider, stage.device, stage.threads or 1, stage.spinning)
         tokenizer = self._tokenizer(spec)
         session = self._sessions.get((spec.digest, options))
         if session is None:

@@ -15,7 +15,8 @@ from cascaderank.errors import InputError, ModelError, ScoreError
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, Plan, PlanRule, Ragged, Template, pack, plan
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
-from cascaderank.schedule import Cost, Workers, clock
+from cascaderank.cost import Cost
+from cascaderank.schedule import Workers, clock
 from cascaderank.session import Runner, Session
 from cascaderank.tokenizer import TextTokenizer
 
@@ -68,7 +69,8 @@ class Scorer(Protocol):
 class ModelPart:
     """A model folder ready to run in one stage: session, tokenizer, workers and the limits of its micro-batches.
 
-    ``instruction`` is what the stage tells a decoder to judge by; None leaves it to the manifest.
+    ``instruction`` is what the stage tells a decoder to judge by; None leaves it to the manifest. ``lanes`` bounds the
+    runs that go side by side, None: one per worker.
     """
 
     spec: ModelSpec
@@ -77,6 +79,7 @@ class ModelPart:
     workers: Workers
     rule: PlanRule
     instruction: str | None = None
+    lanes: int | None = None
     cost: Cost = field(default_factory=Cost)
     tokenize_cost: Cost = field(default_factory=Cost)
     _buffers: deque[dict[str, Int64]] = field(default_factory=lambda: deque(maxlen=_KEPT_BUFFERS))
@@ -177,10 +180,10 @@ class ModelPart:
             return seconds
 
         sizes = [offsets[batch + 1] - offsets[batch] for batch in range(len(made))]
-        log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget)
+        log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget, self.lanes)
         self._give_back(buffers)
         counts.run_s += log.wall_s
-        counts.model_s += log.model_s
+        counts.model_s += log.model_s / log.lanes
         counts.micro_batches += len(log.done)
         if len(log.done) == len(made):
             counts.tokens += made.used_tokens
