@@ -15,18 +15,20 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.admission import Admission
 from cascaderank.config import CascadeConfig, Stage, check_deadline, read_config
 from cascaderank.documents import Candidates, check_query, read_documents, read_ids
 from cascaderank.errors import CascadeError, ConfigError, InputError
 from cascaderank.flow import Flow
 from cascaderank.golden import GoldenCheck
 from cascaderank.golden import check_golden as check_golden_scores
+from cascaderank.interpreter import quick_switching
 from cascaderank.kernels import Pool
 from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
 from cascaderank.results import Ranking
 from cascaderank.schedule import Budget, Workers, clock
-from cascaderank.stages import Counts, Scorer
+from cascaderank.stages import Scorer
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store
 from cascaderank.warm_up import Warmed, warm_up
@@ -99,6 +101,7 @@ class Cascade:
             )
         self.config = config
         self._workers = Workers(config.workers)
+        self._admission = Admission(config.max_requests)
         self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
         self._pools: deque[Pool] = deque(maxlen=_REQUEST_THREADS)  # left by earlier requests, with their memory
         self._closed = False
@@ -142,6 +145,11 @@ class Cascade:
         """How each stage's texts are tokenised: natively, or by the tokenizers library and why."""
         return tuple(scorer.part.tokenizer.description for scorer in self._flow.scorers)
 
+    @property
+    def under_way(self) -> int:
+        """Requests that are being answered or wait for their turn, at this moment."""
+        return self._admission.under_way
+
     def check_golden(self) -> tuple[GoldenCheck, ...]:
         """Score every stage's golden pairs, one result per stage; raises ``ModelError`` for one that misses them."""
         self._check_open()
@@ -164,7 +172,7 @@ class Cascade:
         ``scores`` are the first pass's, larger is better. ``store`` supplies tokens and vectors computed ahead.
         ``instruction`` tells decoders what to judge by. Returns the best ``top_n`` (all by default). With
         ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
-        Raises ``InputError``, ``StoreError`` or ``ScoreError``.
+        Raises ``InputError``, ``StoreError``, ``ScoreError`` or, with ``max_requests``, ``OverloadedError``.
         """
         return self._rank(query, documents, ids, scores, store, top_n, self._budget(deadline_ms), instruction)
 
@@ -339,7 +347,9 @@ class Cascade:
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)
         request.instruction = self._check_instruction(instruction)
-        with self._under_way():
+        seconds = self._flow.seconds(candidates.size, request.stored)
+        switching = quick_switching(self.config.switch_interval_ms / 1e3)
+        with self._under_way(), switching, self._admission.admit(budget, seconds) as request.flight:
             try:
                 pool = self._pools.pop()  # not `if self._pools`: another thread may take the last one in between
             except IndexError:

@@ -22,7 +22,8 @@ _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "devi
 _STAGE_KEYS |= {"min_probability", "dynamic"}
 _STAGE_KEYS |= {"token_budget", "max_rows", "threads", "spinning", "instruction"}
 _CASCADE_KEYS = {"deadline_ms", "fusion", "normalisation", "rrf_k", "weights", "workers", "max_candidates"}
-_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop", "token_cache_mb"}
+_CASCADE_KEYS |= {"truncate_query", "check_golden", "first_calibration", "early_stop", "token_cache_mb", "max_requests"}
+_CASCADE_KEYS |= {"switch_interval_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,15 @@ class CascadeConfig:
     ranks, constant ``rrf_k``), ``convex`` (weighted sum of scores normalised within the query) or ``weighted``
     (weighted sum of calibrated log-odds). ``first_weight`` is the first pass's share; a weighted sum takes it only with
     ``first_calibration``, the fitted line ``(a, b)`` from its score to log-odds. ``workers`` single-threaded
-    runs go side by side (default: one per core). ``max_candidates`` refuses larger requests. A query that does not fit
+    runs go side by side (default: one per core). ``max_candidates`` refuses larger requests, ``max_requests`` more
+    requests at once than that (``OverloadedError``). A query that does not fit
     a model's window is an error unless ``truncate_query``. ``check_golden`` scores every model's golden pairs when the
     cascade is made and refuses a model that does not meet them. ``early_stop`` (fusion ``weighted`` alone) ends a stage
     when no candidate it has not scored can still get through, which changes nothing but the order of those cut off; a
     stage with min_score, min_probability or margin is scored in full.
     ``token_cache_mb`` bounds the cache of texts that repeat, per tokenizer that is not native (``cascaderank check``
-    says which are); 0 switches it off.
+    says which are); 0 switches it off. ``switch_interval_ms`` is how often a Python thread that never waits has to give
+    way while a request is under way (``sys.setswitchinterval`` is lowered to it, and put back); 0 leaves the process's.
     """
 
     stages: tuple[Stage, ...]
@@ -138,10 +141,12 @@ class CascadeConfig:
     deadline_ms: float | None = None
     workers: int | None = None
     max_candidates: int = 10_000
+    max_requests: int | None = None
     truncate_query: bool = False
     check_golden: bool = False
     early_stop: bool = False
     token_cache_mb: int = 16
+    switch_interval_ms: float = 0.5
     base: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -168,10 +173,12 @@ class CascadeConfig:
                 raise ConfigError("cascade: first_calibration.a is 0; a calibration must keep the order, a > 0")
         if self.deadline_ms is not None:
             check_deadline("cascade", self.deadline_ms)
-        if self.workers is not None:
-            _integer("cascade", "workers", self.workers, 1)
+        for key in ("workers", "max_requests"):
+            if getattr(self, key) is not None:
+                _integer("cascade", key, getattr(self, key), 1)
         _integer("cascade", "max_candidates", self.max_candidates, 1)
         _integer("cascade", "token_cache_mb", self.token_cache_mb, 0)
+        _number("cascade", "switch_interval_ms", self.switch_interval_ms, 0.0)
         _flag("cascade", "truncate_query", self.truncate_query)
         _flag("cascade", "check_golden", self.check_golden)
         _flag("cascade", "early_stop", self.early_stop)

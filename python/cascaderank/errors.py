@@ -31,5 +31,13 @@ class StoreError(CascadeError, ValueError):
     """A store does not fit: another model, another text, an unknown id, a damaged file."""
 
 
+class OverloadedError(CascadeError, RuntimeError):
+    """Too many requests are under way; ``retry_after_s`` says in how many seconds one more may have its turn."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class MissingExtraError(CascadeError, ImportError):
     """An optional dependency is missing; names the extra to install."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.allowance import allot
 from cascaderank.config import CascadeConfig, Stage
 from cascaderank.errors import CascadeError, ScoreError
 from cascaderank.kernels import Fusion, NonFiniteScore, Pool
@@ -18,6 +19,7 @@ from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers, clock
 from cascaderank.stages import Counts, Loader, Scored, Scorer
 
+_SPARE = 0.1  # of the time before a deadline is not given away: costs are estimates
 _ROUND = 8  # candidates scored before a stage that may end early is asked whether it is decided
 
 
@@ -59,20 +61,27 @@ class Flow:
             kept = len(alive)
             if not kept:
                 break
-            if reason := _skip_reason(stage, request, kept):
+            if reason := _skip_reason(stage, request.stored, kept):
                 traces.append(self._skipped(number, kept, reason))
                 continue
             if not request.budget.allows(0.0):
                 reasons.append(f"deadline: stage {self.names[number]!r} was not started")
                 break
-            trace = self._run_stage(pool, number, request, alive, self._places(number, top_n))
+            allotted = self._allot(number, request, kept)
+            if not allotted:
+                reason = f"deadline: stage {self.names[number]!r} was left out"
+                reasons.append(reason)
+                traces.append(self._skipped(number, kept, reason))
+                continue
+            trace = self._run_stage(pool, number, request, alive, allotted, self._places(number, top_n))
             traces.append(trace)
             kept = trace.candidates_out
             if trace.scored + trace.spared < trace.candidates_in:
                 reasons.append(
                     f"deadline: stage {trace.name!r} scored {trace.scored} of {trace.candidates_in} candidates"
                 )
-                break
+                if trace.scored < allotted:
+                    break  # not by plan: there is no time left
         finishing = clock()
         order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
         scores = self._show(request, reached, values, logits)
@@ -83,6 +92,36 @@ class Flow:
             order, request.candidates.ids, kept, self.names, reached, values, scores, tuple(reasons), trace_, logits,
             chances,
         )  # fmt: skip
+
+    def seconds(self, size: int, stored: bool) -> float:
+        """What a request of ``size`` candidates takes with the machine to itself, from the costs so far."""
+        return sum(
+            self.scorers[number].part.stage_cost(stored).estimate(count)
+            for number, count in self._expected(0, size, stored)
+        )
+
+    def _expected(self, first: int, alive: int, stored: bool) -> list[tuple[int, int]]:
+        """The stages from ``first`` on that a request will meet, and how many candidates each would score."""
+        found: list[tuple[int, int]] = []
+        for number in range(first, len(self.stages)):
+            stage = self.stages[number]
+            if not _skip_reason(stage, stored, alive):
+                found.append((number, alive))
+                alive = min(alive, stage.keep)
+        return found
+
+    def _allot(self, number: int, request: Request, alive: int) -> int:
+        """How many of those alive the stage may score so that later ones have their share of the time."""
+        expected = self._expected(number, alive, request.stored)
+        costs = [self.scorers[place].part.stage_cost(request.stored) for place, _ in expected]
+        counts = [count for _, count in expected]
+        flight, due = request.flight, request.budget.due
+        if due is not None:
+            ahead = flight.ahead() if flight is not None else 0.0
+            counts = allot(counts, costs, (1.0 - _SPARE) * (due - clock()) - ahead)
+        if flight is not None:
+            flight.plan(sum(cost.estimate(count) for cost, count in zip(costs, counts, strict=True)))
+        return counts[0]
 
     def _places(self, number: int, top_n: int | None) -> int | None:
         """How many of a stage's best decide the answer, where the stage may end once they are certain. Limits on logits
@@ -96,12 +135,12 @@ class Flow:
         return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
 
     def _run_stage(
-        self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64], places: int | None
+        self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64], allotted: int, places: int | None
     ) -> StageTrace:
         stage, scorer, counts = self.stages[number], self.scorers[number], Counts()
         begun = clock()
         done, spared, collect_s = 0, 0, 0.0
-        for start, some in _rounds(alive, places):
+        for start, some in _rounds(alive[:allotted], places):
             scored = scorer.score(request, some, counts)
             if request.budget.cancellation.cancelled and not request.budget.expired:
                 raise CascadeError("the request was cancelled")
@@ -122,6 +161,9 @@ class Flow:
             if below:
                 counts.notes.append(f"{below} candidates were below min_score, min_probability or margin")
         ended = clock()
+        if done == allotted:
+            outside = ended - begun - counts.run_s
+            scorer.part.stage_cost(request.stored).observe(done, counts.model_s + outside)
         session = scorer.part.session
         return StageTrace(
             name=self.names[number],
@@ -193,12 +235,12 @@ def _rounds(alive: NDArray[np.int64], places: int | None) -> Iterator[tuple[int,
         start += size
 
 
-def _skip_reason(stage: Stage, request: Request, alive: int) -> str:
-    """Why the stage does not run for this request; empty where it does."""
+def _skip_reason(stage: Stage, stored: bool, alive: int) -> str:
+    """Why the stage does not run for so many candidates, known to the store or not; empty where it does."""
     if stage.candidates_over is not None and alive <= stage.candidates_over:
         return f"skipped: {alive} candidates, it runs for more than {stage.candidates_over}"
-    if stage.stored is not None and stage.stored != request.stored:
-        known = "all" if request.stored else "not all"
+    if stage.stored is not None and stage.stored != stored:
+        known = "all" if stored else "not all"
         return f"skipped: {known} documents are in the store, it runs where {'all' if stage.stored else 'not all'} are"
     return ""
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from cascaderank.admission import Flight
+from cascaderank.cost import Cost
 from cascaderank.documents import Candidates
 from cascaderank.errors import StoreError
 from cascaderank.kernels import EMPTY, Int64, Ragged
 from cascaderank.manifest import Wording
-from cascaderank.cost import Cost
 from cascaderank.schedule import Budget, clock
 from cascaderank.store import Store
 from cascaderank.tokenizer import TextTokenizer
@@ -39,8 +40,8 @@ class _Tokens:
 class Request:
     """``store_rows`` holds each candidate's row in ``store`` (-1: unknown there); None without a store.
 
-    ``instruction`` is what decoders are told to judge by, None: their own. ``kept`` is where a stage leaves what it may
-    need again in this request.
+    ``instruction`` is what decoders are told to judge by, None: their own. ``flight`` is its place among the
+    requests under way (None: outside a cascade). ``kept`` is where a stage leaves what it may need again in it.
     """
 
     query: str
@@ -50,6 +51,7 @@ class Request:
     budget: Budget
     truncate_query: bool = False
     instruction: str | None = None
+    flight: Flight | None = None
     kept: dict[object, Any] = field(default_factory=dict)
     _queries: dict[str, Int64] = field(default_factory=dict)
     _documents: dict[str, _Tokens] = field(default_factory=dict)

@@ -26,13 +26,15 @@ class Budget:
     """When the answer of one request is due (``clock()`` seconds, or None), and the switch that ends its runs.
 
     ``order`` is its place in line: whoever has the smaller one is served first; requests that nobody waits for
-    (encoding ahead) come last. ``expired`` is set when work was left undone for the deadline's sake.
+    (encoding ahead) come last. ``expired`` is set when work was left undone for the deadline's sake, ``served_s`` adds
+    up the time its runs took, as if nobody else had been served meanwhile.
     """
 
     due: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     expired: bool = False
     order: float = math.inf
+    served_s: float = 0.0
 
     def allows(self, seconds: float) -> bool:
         """Whether work that takes ``seconds`` would still be done in time; notes it when not."""
@@ -153,9 +155,7 @@ class _Line:
             insort(self._jobs, (job.budget.order, next(self._number), job))
             wanted = job.lanes - self._idle
             while wanted > 0 and len(self._threads) < self._size:
-                thread = threading.Thread(
-                    target=self._work, name=f"cascaderank-run_{len(self._threads)}", daemon=True
-                )
+                thread = threading.Thread(target=self._work, name=f"cascaderank-run_{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
                 wanted -= 1
@@ -224,6 +224,7 @@ class _Line:
         self._held.discard(id(job.session))
         if isinstance(result, float):
             job.model_s += result
+            job.budget.served_s += result / job.lanes
             job.done.append(batch)
         else:
             job.error = job.error or result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -81,18 +82,27 @@ class TextTokenizer:
 
 
 class _Native:
-    """The core's WordPiece; large batches are shared out among the cores."""
+    """The core's WordPiece; large batches are shared out among the cores that other requests' leave."""
 
     def __init__(self, wordpiece: WordPiece, vocab_size: int) -> None:
         self._wordpiece = wordpiece
         self.vocab_size = vocab_size
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._lock = threading.Lock()
+        self._encoding = 0  # calls under way
 
     def find(self, token: str) -> int:
         return self._wordpiece.find(token)
 
     def encode(self, texts: list[str]) -> Ragged:
-        return encode_texts(self._wordpiece, texts, self._cores, _BYTES_PER_THREAD)
+        with self._lock:
+            self._encoding += 1
+            threads = max(1, self._cores // self._encoding)
+        try:
+            return encode_texts(self._wordpiece, texts, threads, _BYTES_PER_THREAD)
+        finally:
+            with self._lock:
+                self._encoding -= 1
 
 
 class _Library:

@@ -14,7 +14,8 @@ from cascaderank.documents import read_documents
 from cascaderank.request import Request
 from cascaderank.schedule import Budget, clock
 from cascaderank.session import Session
-from cascaderank.stages import Counts, ModelPart, Scorer
+from cascaderank.stages import Counts, Scorer
+from cascaderank.stages.base import ModelPart
 
 _WORD = "river "
 _LENGTHS = (12, 40, 120, 24)  # words of the documents that are measured with: a mix, as requests have
@@ -100,9 +101,9 @@ def _compare(scorer: Scorer, plans: Sequence[RunPlan]) -> tuple[RunPlan, ...]:
             break
     usual = median(times[0])
     seconds = [usual]
-    for took in times[1:]:
-        clear = all(mine < _WORTH * its for mine, its in zip(took, times[0], strict=True))
-        seconds.append(median(took) if clear else max(median(took), usual))
+    for own in times[1:]:
+        clear = all(mine < _WORTH * its for mine, its in zip(own, times[0], strict=True))
+        seconds.append(median(own) if clear else max(median(own), usual))
     return tuple(replace(plan, seconds=took) for plan, took in zip(plans, seconds, strict=True))
 
 
@@ -134,12 +135,13 @@ def _plan_of(part: ModelPart) -> RunPlan:
 
 def _run(scorer: Scorer, texts: list[str]) -> float:
     request = Request("warm up", read_documents(texts, None, len(texts)), None, None, Budget())
+    counts = Counts()
     begun = clock()
-    scorer.score(request, np.arange(len(texts)), Counts())
-    return clock() - begun
+    scorer.score(request, np.arange(len(texts)), counts)
+    seconds = clock() - begun
+    scorer.part.stage_cost(False).observe(len(texts), counts.model_s + seconds - counts.run_s)
+    return seconds
 
 
 def _text(words: int) -> str:
     return _WORD * words
-
-

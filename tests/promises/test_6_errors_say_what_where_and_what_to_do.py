@@ -17,6 +17,7 @@ BUILTINS = {
     "ConfigError": ValueError,
     "InputError": ValueError,
     "ModelError": ValueError,
+    "OverloadedError": RuntimeError,
     "ProviderError": RuntimeError,
     "ScoreError": RuntimeError,
     "StoreError": ValueError,

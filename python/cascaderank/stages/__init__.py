@@ -17,7 +17,7 @@ from cascaderank.stages.decoder import Decoder
 from cascaderank.stages.late_interaction import LateInteraction
 from cascaderank.tokenizer import TextTokenizer, load_tokenizer
 
-__all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", "Loader", "ModelPart", "Scored", "Scorer"]
+__all__ = ["BiEncoder", "Counts", "CrossEncoder", "Decoder", "LateInteraction", "Loader", "Scored", "Scorer"]
 
 _KINDS: dict[str, Callable[[ModelPart], Scorer]] = {
     "cross_encoder": CrossEncoder,

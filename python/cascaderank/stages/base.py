@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.config import Stage
+from cascaderank.cost import Cost
 from cascaderank.errors import InputError, ModelError, ScoreError
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, Plan, PlanRule, Ragged, Template, pack, plan
+from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
-from cascaderank.cost import Cost
 from cascaderank.schedule import Workers, clock
 from cascaderank.session import Runner, Session
 from cascaderank.tokenizer import TextTokenizer
@@ -82,7 +83,13 @@ class ModelPart:
     lanes: int | None = None
     cost: Cost = field(default_factory=Cost)
     tokenize_cost: Cost = field(default_factory=Cost)
+    _stage_costs: tuple[Cost, Cost] = field(default_factory=lambda: (Cost(), Cost()))
     _buffers: deque[dict[str, Int64]] = field(default_factory=lambda: deque(maxlen=_KEPT_BUFFERS))
+
+    def stage_cost(self, stored: bool) -> Cost:
+        """What the whole stage costs by its candidates, with the machine to itself; an encoder's where the store has
+        their vectors is another one."""
+        return self._stage_costs[stored and self.spec.kind not in PAIRED]
 
     def template(self, entries: tuple[str, ...]) -> Template:
         """Resolve a manifest template to ids."""

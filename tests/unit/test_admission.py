@@ -1,0 +1,106 @@
+"""Whose turn it is, what lies before a request, and when there are too many."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cascaderank import Cascade, OverloadedError, Stage
+from cascaderank.admission import Admission
+from cascaderank.interpreter import quick_switching
+from cascaderank.schedule import Budget, clock
+from ranking import QUERY, TEXTS, random_texts
+
+
+def test_places_go_by_deadline_and_else_by_arrival_and_size() -> None:
+    line = Admission()
+    long, short, urgent = Budget(), Budget(), Budget(due=clock() + 0.02)
+    with line.admit(long, 2.0) as first, line.admit(short, 0.01) as second, line.admit(urgent, 0.005) as third:
+        assert urgent.order < short.order < long.order
+        assert third.ahead() == 0.0
+        assert second.ahead() == pytest.approx(0.005)
+        assert first.ahead() == pytest.approx(0.015)
+        urgent.served_s += 0.002
+        assert second.ahead() == pytest.approx(0.003)
+        third.plan(0.001)
+        assert second.ahead() == pytest.approx(0.001)
+        assert line.under_way == 3
+    assert line.under_way == 0
+
+
+def test_who_came_first_is_not_overtaken_for_ever() -> None:
+    """A long request's place does not move; those that come after its turn are behind it, however short."""
+    line = Admission()
+    long = Budget()
+    with line.admit(long, 0.001):
+        time.sleep(0.06)
+        later = Budget()
+        with line.admit(later, 0.0001):
+            assert long.order < later.order
+
+
+def test_no_more_than_max_requests() -> None:
+    line = Admission(2)
+    with line.admit(Budget(), 0.4), line.admit(Budget(), 0.2):
+        with pytest.raises(OverloadedError, match="2 requests are under way") as refused, line.admit(Budget(), 0.1):
+            pass
+        assert refused.value.retry_after_s == pytest.approx(0.3)
+    with line.admit(Budget(), 0.1):
+        assert line.under_way == 1
+
+
+def test_a_deadline_that_others_have_used_up_is_refused_at_once() -> None:
+    line = Admission(10)
+    now = clock()
+    with line.admit(Budget(due=now + 0.5), 2.0):
+        with pytest.raises(OverloadedError, match="leaves nothing before this one's deadline") as refused:
+            line.admit(Budget(due=now + 1.0), 0.1).__enter__()
+        assert refused.value.retry_after_s == pytest.approx(1.0, abs=0.2)
+        with line.admit(Budget(due=now + 0.4), 0.1):  # goes before the other
+            pass
+
+
+def test_a_full_cascade_refuses_and_then_serves_again(slow: Path) -> None:
+    with Cascade([Stage(slow, keep=5)], workers=1) as one:
+        config = one.config
+    with Cascade(replace(config, max_requests=1)) as cascade, ThreadPoolExecutor(1) as other:
+        long = other.submit(cascade.rank, QUERY, random_texts(60))
+        while cascade.under_way == 0:
+            time.sleep(0.001)
+        with pytest.raises(OverloadedError, match="max_requests") as refused:
+            cascade.rank(QUERY, TEXTS)
+        assert refused.value.retry_after_s >= 0.0
+        assert len(long.result()) == 60
+        assert len(cascade.rank(QUERY, TEXTS)) == 7
+        assert cascade.under_way == 0
+
+
+def test_the_switch_interval_is_put_back_however_requests_overlap() -> None:
+    before = sys.getswitchinterval()
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with quick_switching(0.0002):
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=hold)
+    with quick_switching(0.001):
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+        thread.start()
+        assert inside.wait(10)
+        assert sys.getswitchinterval() == pytest.approx(0.0002)
+    assert sys.getswitchinterval() == pytest.approx(0.0002)
+    leave.set()
+    thread.join(10)
+    assert sys.getswitchinterval() == pytest.approx(before)
+    with quick_switching(0.0):
+        assert sys.getswitchinterval() == pytest.approx(before)
+    with quick_switching(10.0):
+        assert sys.getswitchinterval() == pytest.approx(before)
