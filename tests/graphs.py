@@ -113,6 +113,51 @@ def make_separated(folder: Path, *, template: list[str], separator: str, positio
 def make_slow(folder: Path, matmuls: int = 8, size: int = 256, **changes: Any) -> Path:
     """The counting cross-encoder, with ``matmuls`` products of ``size`` x ``size`` matrices before its answer: about a
     millisecond each, ended between two of them by a terminate flag."""
+    matrix = (np.eye(size) * 0.5 + 1e-3).astype(np.float32)
+    nodes = [
+        node("ReduceMean", ["side_ids"], ["slow_mean"], keepdims=0),
+        node("Add", ["slow_matrix", "slow_mean"], ["slow_0"]),
+    ]
+    for number in range(matmuls):
+        nodes += [
+            node("MatMul", [f"slow_{number}", "slow_matrix"], [f"slow_product_{number}"]),
+            node("Tanh", [f"slow_product_{number}"], [f"slow_{number + 1}"]),
+        ]
+    nodes.append(node("ReduceMean", [f"slow_{matmuls}"], ["side_work"], keepdims=0))
+    return _make_with_side_work(folder, nodes, [numpy_helper.from_array(matrix, "slow_matrix")], changes)
+
+
+def make_hungry(folder: Path, megabytes: int, **changes: Any) -> Path:
+    """The counting cross-encoder, which needs so many megabytes more for each row of a run."""
+    nodes = [
+        node("ReduceMean", ["side_ids"], ["hungry_mean"], axes=[1], keepdims=1),
+        node("Expand", ["hungry_mean", "hungry_shape"], ["hungry_rows"]),
+        node("ReduceMean", ["hungry_rows"], ["side_work"], axes=[1], keepdims=1),
+    ]
+    shape = numpy_helper.from_array(np.array([1, megabytes * 1_000_000 // 4]), "hungry_shape")
+    return _make_with_side_work(folder, nodes, [shape], changes)
+
+
+def make_failing(folder: Path, word: str, **changes: Any) -> Path:
+    """The counting cross-encoder, whose run ends with an error where ``word`` is in a text."""
+    nodes = [
+        node("Equal", ["input_ids", "failing_id"], ["failing_found"]),
+        node("Cast", ["failing_found"], ["failing_ones"], to=TensorProto.INT64),
+        node("ReduceMax", ["failing_ones"], ["failing_place"], keepdims=0),
+        node("Gather", ["failing_one", "failing_place"], ["side_work"]),  # of one element there is no second
+    ]
+    values = [
+        numpy_helper.from_array(np.array(VOCABULARY[word]), "failing_id"),
+        numpy_helper.from_array(np.ones(1, np.float32), "failing_one"),
+    ]
+    return _make_with_side_work(folder, nodes, values, changes)
+
+
+def _make_with_side_work(
+    folder: Path, nodes: list[onnx.NodeProto], values: list[onnx.TensorProto], changes: dict[str, Any]
+) -> Path:
+    """The counting cross-encoder, whose answer waits for ``side_work``, made by ``nodes`` from ``side_ids`` (the ids as
+    floats), and is not changed by it."""
     folder.mkdir(parents=True)
     cross_encoder_graph(folder / "model.onnx")
     model = onnx.load(str(folder / "model.onnx"))
@@ -121,29 +166,13 @@ def make_slow(folder: Path, matmuls: int = 8, size: int = 256, **changes: Any) -
         for place, name in enumerate(item.output):
             if name == "logits":
                 item.output[place] = "fast_logits"
-    matrix = (np.eye(size) * 0.5 + 1e-3).astype(np.float32)
-    graph.initializer.extend(
-        [numpy_helper.from_array(matrix, "slow_matrix"), numpy_helper.from_array(np.float32(0), "slow_zero")]
-    )
+    graph.initializer.extend([*values, numpy_helper.from_array(np.float32(0), "side_zero")])
     graph.node.extend(
         [
-            node("Cast", ["input_ids"], ["slow_ids"], to=TensorProto.FLOAT),
-            node("ReduceMean", ["slow_ids"], ["slow_mean"], keepdims=0),
-            node("Add", ["slow_matrix", "slow_mean"], ["slow_0"]),
-        ]
-    )
-    for number in range(matmuls):
-        graph.node.extend(
-            [
-                node("MatMul", [f"slow_{number}", "slow_matrix"], [f"slow_product_{number}"]),
-                node("Tanh", [f"slow_product_{number}"], [f"slow_{number + 1}"]),
-            ]
-        )
-    graph.node.extend(
-        [
-            node("ReduceMean", [f"slow_{matmuls}"], ["slow_last"], keepdims=0),
-            node("Mul", ["slow_last", "slow_zero"], ["slow_nothing"]),
-            node("Add", ["fast_logits", "slow_nothing"], ["logits"]),
+            node("Cast", ["input_ids"], ["side_ids"], to=TensorProto.FLOAT),
+            *nodes,
+            node("Mul", ["side_work", "side_zero"], ["side_nothing"]),
+            node("Add", ["fast_logits", "side_nothing"], ["logits"]),
         ]
     )
     onnx.checker.check_model(model)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cascaderank.allowance import allot
 from cascaderank.config import CascadeConfig, Stage
-from cascaderank.errors import CascadeError, ScoreError
+from cascaderank.errors import CascadeError, ProviderError, ScoreError
 from cascaderank.kernels import Fusion, NonFiniteScore, Pool
 from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
@@ -17,6 +17,7 @@ from cascaderank.outputs import make_fusion, min_logit, native_calibration, prob
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers, clock
+from cascaderank.session import RunFailed
 from cascaderank.stages import Counts, Loader, Scored, Scorer
 
 _SPARE = 0.1  # of the time before a deadline is not given away: costs are estimates
@@ -77,11 +78,13 @@ class Flow:
             traces.append(trace)
             kept = trace.candidates_out
             if trace.scored + trace.spared < trace.candidates_in:
+                lacking = "memory" if request.budget.out_of_memory else "deadline"
                 reasons.append(
-                    f"deadline: stage {trace.name!r} scored {trace.scored} of {trace.candidates_in} candidates"
+                    f"{lacking}: stage {trace.name!r} scored {trace.scored} of {trace.candidates_in} candidates"
                 )
-                if trace.scored < allotted:
-                    break  # not by plan: there is no time left
+                if trace.scored < allotted and request.budget.expired:
+                    break
+                request.budget.out_of_memory = False  # the next stage asks for less of it, or is cut short as well
         finishing = clock()
         order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
         scores = self._show(request, reached, values, logits)
@@ -141,7 +144,13 @@ class Flow:
         begun = clock()
         done, spared, collect_s = 0, 0, 0.0
         for start, some in _rounds(alive[:allotted], places):
-            scored = scorer.score(request, some, counts)
+            try:
+                scored = scorer.score(request, some, counts)
+            except RunFailed as error:
+                raise ProviderError(
+                    f"stage {self.names[number]!r} on {scorer.part.session.provider}: {error}; "
+                    f"`cascaderank check {self.specs[number].folder}` says whether the model runs at all"
+                ) from error
             if request.budget.cancellation.cancelled and not request.budget.expired:
                 raise CascadeError("the request was cancelled")
             collecting = clock()

@@ -51,6 +51,8 @@ def raw_logits(scorer: Scorer, pairs: Sequence[tuple[str, str]], instruction: st
         request = make_request(query, [pairs[place][1] for place in group])
         request.instruction = instruction
         scored = scorer.score(request, np.arange(len(group)), Counts())
+        if len(scored.positions) < len(group):
+            raise ModelError(f"{scorer.part.spec.folder}: no memory for a run of its golden pairs; free some")
         columns = scored.outputs.reshape(-1, scored.columns)
         values = columns[:, 1] - columns[:, 0] if scored.columns == 2 else columns[:, 0]
         logits[np.array(group)[scored.positions]] = values

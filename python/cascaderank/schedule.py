@@ -15,7 +15,7 @@ from typing import Any
 
 from cascaderank.cost import Cost
 from cascaderank.errors import CascadeError
-from cascaderank.session import Cancellation, Cancelled, Runner, Session
+from cascaderank.session import Cancellation, Cancelled, OutOfMemory, Runner, Session
 
 clock = time.perf_counter
 RunOne = Callable[[int, Runner, Any], float]
@@ -26,8 +26,9 @@ class Budget:
     """When the answer of one request is due (``clock()`` seconds, or None), and the switch that ends its runs.
 
     ``order`` is its place in line: whoever has the smaller one is served first; requests that nobody waits for
-    (encoding ahead) come last. ``expired`` is set when work was left undone for the deadline's sake, ``served_s`` adds
-    up the time its runs took, as if nobody else had been served meanwhile.
+    (encoding ahead) come last. ``expired`` is set when work was left undone for the deadline's sake, ``out_of_memory``
+    when it was for want of memory. ``served_s`` adds up the time its runs took, as if nobody else had been served
+    meanwhile.
     """
 
     due: float | None = None
@@ -35,6 +36,7 @@ class Budget:
     expired: bool = False
     order: float = math.inf
     served_s: float = 0.0
+    out_of_memory: bool = False
 
     def allows(self, seconds: float) -> bool:
         """Whether work that takes ``seconds`` would still be done in time; notes it when not."""
@@ -122,11 +124,14 @@ class _Job:
     over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, batch: int) -> float | BaseException | None:
-        """Seconds inside the model; None when the request's own switch ended the run."""
+        """Seconds inside the model; None when the request's own switch ended the run, or there was no memory for it."""
         try:
             with self.session.lease() as runner:
                 seconds = self.run_one(batch, runner, self.budget.cancellation.options())
         except Cancelled:
+            return None
+        except OutOfMemory:
+            self.budget.out_of_memory = True
             return None
         except BaseException as error:  # noqa: BLE001  it is raised again where the request waits
             return error

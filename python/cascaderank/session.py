@@ -19,6 +19,7 @@ from cascaderank.model import ModelSpec
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ARITHMETIC = re.compile("MatMul|Gemm|Attention|Softmax|LayerNorm|Gelu|Erf|Conv|Quantize")
+_NO_MEMORY = re.compile("Failed to allocate memory|bad_alloc|out of memory", re.IGNORECASE)
 _TERMINATED = "terminate flag"  # in ONNX Runtime's message when RunOptions.terminate was set
 
 
@@ -35,6 +36,14 @@ class SessionOptions:
 
 class Cancelled(Exception):
     """A run was ended by ``Cancellation.cancel``; schedulers catch it, callers never see it."""
+
+
+class RunFailed(ProviderError):
+    """The provider could not finish a run; a cascade adds the stage's name."""
+
+
+class OutOfMemory(RunFailed):
+    """A run found no memory: it is tried again with fewer rows, then the rest of the stage is left out."""
 
 
 class Cancellation:
@@ -245,9 +254,11 @@ def _call(run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:
-        if _TERMINATED in str(error):
+        message = str(error)
+        if _TERMINATED in message:
             raise Cancelled from None
-        raise
+        failure = OutOfMemory if isinstance(error, MemoryError) or _NO_MEMORY.search(message) else RunFailed
+        raise failure(f"a run of the model failed: {_first_line(error)}") from error
 
 
 def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:

@@ -18,7 +18,7 @@ from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
 from cascaderank.schedule import Workers, clock
-from cascaderank.session import Runner, Session
+from cascaderank.session import OutOfMemory, Runner, Session
 from cascaderank.tokenizer import TextTokenizer
 
 Float32 = NDArray[np.float32]
@@ -181,7 +181,7 @@ class ModelPart:
             shape = (bounds[batch + 1] - bounds[batch], widths[batch])
             views = {role: buffer[start:stop].reshape(shape) for role, buffer in flat}
             started = clock()
-            output = runner.run(views, options) if run is None else run(runner, views, options)
+            output = _run_halving(run or _plain_run, runner, views, options)
             seconds = clock() - started
             keep(batch, views, output)
             return seconds
@@ -239,6 +239,25 @@ class ModelPart:
             return made.order
         parts = [made.order[made.bounds[batch] : made.bounds[batch + 1]] for batch in done]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def _plain_run(runner: Runner, views: dict[str, Int64], options: Any) -> Any:
+    return runner.run(views, options)
+
+
+def _run_halving(run: Run, runner: Runner, views: dict[str, Int64], options: Any) -> Any:
+    """One run; where there is no memory for all its rows, one of each half of them."""
+    try:
+        return run(runner, views, options)
+    except OutOfMemory:
+        rows = len(views["input_ids"])
+        if rows == 1:
+            raise
+        halves = (
+            {role: view[part] for role, view in views.items()} for part in (slice(rows // 2), slice(rows // 2, rows))
+        )
+        # Copied: an output may be a view of a buffer that the next run writes.
+        return np.concatenate([np.array(_run_halving(run, runner, half, options)) for half in halves])
 
 
 def plan_rule(stage: Stage, spec: ModelSpec, session: Session) -> PlanRule:

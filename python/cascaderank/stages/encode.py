@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.documents import Candidates
+from cascaderank.errors import CascadeError
 from cascaderank.kernels import Ragged
 from cascaderank.request import Request, tokens_key
 from cascaderank.schedule import Budget
@@ -54,9 +55,19 @@ def encode_part(scorers: Sequence[Scorer], candidates: Candidates, start: int, s
         if key not in tokens:
             tokens[key] = part.tokenizer.encode_many([wording.around(text) for text in texts])
         if isinstance(scorer, BiEncoder) and part.spec.digest not in vectors:
-            vectors[part.spec.digest], _ = scorer.encode(
+            vectors[part.spec.digest], reached = scorer.encode(
                 tokens[key], everything, scorer.document_form, request, Counts(), numbers
             )
+            _check_all(reached, len(texts), part.spec.name)
         elif isinstance(scorer, LateInteraction) and part.spec.digest not in late:
-            late[part.spec.digest], _ = scorer.encode(tokens[key], everything, request, Counts(), numbers)
+            late[part.spec.digest], reached = scorer.encode(tokens[key], everything, request, Counts(), numbers)
+            _check_all(reached, len(texts), part.spec.name)
     return Part(candidates.ids[start:stop], checksums(texts), tokens, vectors, late)
+
+
+def _check_all(reached: NDArray[np.int64], count: int, model: str) -> None:
+    if len(reached) < count:
+        raise CascadeError(
+            f"model {model!r}: no memory to encode {count - len(reached)} of {count} documents; free some, or use "
+            "fewer workers"
+        )
