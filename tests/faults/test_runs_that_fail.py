@@ -35,7 +35,9 @@ with Cascade(stages, workers=workers) as cascade:
 """
 
 
-def rank_with_little_memory(hungry: Path, small: Path, *, room_mb: int, max_rows: int) -> dict[str, list[object]]:
+def rank_with_little_memory(
+    hungry: Path, small: Path, *, room_mb: int, max_rows: int, warm: bool
+) -> dict[str, list[object]]:
     command = [
         sys.executable,
         "-c",
