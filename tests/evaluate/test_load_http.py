@@ -136,6 +136,7 @@ def test_each_api_is_spoken(server: Server, api: str, path: str, texts: str, cou
     assert body["query"] in ("query 0", "query 1")
     assert body[texts] == ["text of a", "text of b", "text of c"]
     assert count is None or body[count] == 10
+    assert not {"explain", "scores", "deadline_ms"} & set(body)  # other servers may refuse what they do not know
     assert (headers["authorization"], headers["x-deadline-ms"]) == ("Bearer secret", "250")
 
 
@@ -148,6 +149,7 @@ def test_stages_of_a_server_that_explains(server: Server) -> None:
     path, body, headers = server.seen[0]
     assert path == "/elsewhere/rerank"  # a path of its own is kept
     assert body["model"] == "one"
+    assert body["scores"] == [3.0, 2.0, 1.0]
     assert "x-deadline-ms" not in headers
 
 

@@ -45,7 +45,9 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--api", choices=("cohere", "jina", "voyage", "tei"), help="it speaks; default: cohere")
     group.add_argument("--model", metavar="NAME", help="in the requests, where the server wants one")
     group.add_argument("--key", help=f"for its authorization header; default: the variable {KEY_VARIABLE}")
-    group.add_argument("--explain", action="store_true", help="ask cascaderank's server for its stages' times")
+    group.add_argument(
+        "--explain", action="store_true", help="it is cascaderank's: send first-pass scores, ask for stages' times"
+    )
 
 
 def check_load_arguments(options: argparse.Namespace) -> bool:

@@ -20,11 +20,14 @@ _REFUSED = (429, 503)
 
 
 def make_bodies(api: Api, requests: Iterable[Request], model: str | None, *, explain: bool) -> dict[str, bytes]:
-    """Every request's body by its query's id; ``explain`` asks cascaderank's server for each stage's time."""
+    """Every request's body by its query's id; ``explain`` is for cascaderank's own server: the first pass's scores go
+    along, as they do in process, and the answer tells each stage's time."""
     bodies = {}
     for request in requests:
         body = api.body(request.query, [document.text for document in request.documents], TOP_N, model)
-        bodies[request.query_id] = json.dumps({**body, "explain": True} if explain else body).encode()
+        if explain:
+            body |= {"explain": True, "scores": list(request.scores)}
+        bodies[request.query_id] = json.dumps(body).encode()
     return bodies
 
 
