@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from soak import KINDS, Mark, growth, soak
 
 
