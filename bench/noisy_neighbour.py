@@ -11,36 +11,30 @@ The requests are the demo's (1000 candidates by id, tokens and vectors from a st
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import re
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from engines import Apart, Engine, Here
+from hogs import HOGS, hogging, hold_ms
 from measure import Spread, bar, bar_line, describe, machine, spread, table, write_json
 
 from cascaderank import Cascade
 from cascaderank.cascade import default_config
-from cascaderank.config import CascadeConfig, read_config
+from cascaderank.config import read_config
 from cascaderank.demo.corpus import read_corpus
 from cascaderank.demo.questions import load_questions
 from cascaderank.demo.search import FirstPass, Search
 from cascaderank.demo.vectors import load_or_encode
-from cascaderank.store import Store
 
-TOP_N = 5
 WANTED = 1.5
 DEFAULT_INTERVAL_MS = 5.0
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the lock and the threads' state
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,106 +45,6 @@ class Condition:
     hog: str = "nobody"
     interval_ms: float = DEFAULT_INTERVAL_MS
     apart: bool = False
-
-
-class Engine(Protocol):
-    def answer(self, request: FirstPass) -> list[str]: ...
-
-
-class Here:
-    """The cascade in this process."""
-
-    def __init__(self, cascade: Cascade, store: Store) -> None:
-        self._cascade, self._store = cascade, store
-
-    def answer(self, request: FirstPass) -> list[str]:
-        return [hit.id for hit in request.rank_by(self._cascade, self._store, TOP_N)]
-
-
-class Apart:
-    """The cascade in a process of its own, asked through a pipe."""
-
-    def __init__(self, config: CascadeConfig, store: Path) -> None:
-        self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(theirs, config, store), daemon=True)
-        self._process.start()
-        self._pipe.recv()
-
-    def answer(self, request: FirstPass) -> list[str]:
-        self._pipe.send(request)
-        found: list[str] = self._pipe.recv()
-        return found
-
-    def close(self) -> None:
-        self._pipe.send(None)
-        self._process.join()
-
-
-def _serve(pipe: Connection, config: CascadeConfig, folder: Path) -> None:
-    with Cascade(config) as cascade:
-        engine = Here(cascade, Store.open(folder))
-        cascade.warm_up()
-        pipe.send("ready")
-        while (request := pipe.recv()) is not None:
-            pipe.send(engine.answer(request))
-
-
-def _loop() -> Callable[[], object]:
-    def once() -> int:
-        total = 0
-        for number in range(100_000):
-            total += number
-        return total
-
-    return once
-
-
-def _json() -> Callable[[], object]:
-    text = json.dumps([{"id": str(number), "text": "a passage of some words " * 20} for number in range(8000)])
-    return lambda: json.loads(text)
-
-
-def _regex() -> Callable[[], object]:
-    text = "the quick brown fox, jumps over the lazy dog; " * 2_000
-    pattern = re.compile(r"(\w+)\s+(\w+)[,;]")
-    return lambda: sum(1 for _ in pattern.findall(text))
-
-
-HOGS: dict[str, Callable[[], Callable[[], object]]] = {"loop": _loop, "json": _json, "regex": _regex}
-
-
-def _hog_process(kind: str, ready: Any, stop: Any) -> None:
-    once = HOGS[kind]()
-    ready.set()
-    while not stop.is_set():
-        once()
-
-
-@contextmanager
-def hogging(kind: str, where: str) -> Iterator[None]:
-    """The hog runs inside this context: in a thread of this process, in another process, or not at all."""
-    if where == "nobody":
-        yield
-        return
-    if where == "here":
-        once, stop = HOGS[kind](), threading.Event()
-
-        def run() -> None:
-            while not stop.is_set():
-                once()
-
-        other: Any = threading.Thread(target=run, name="hog")
-        other.start()
-    else:
-        ready, stop = _SPAWN.Event(), _SPAWN.Event()  # type: ignore[assignment]
-        other = _SPAWN.Process(target=_hog_process, args=(kind, ready, stop), daemon=True)
-        other.start()
-        ready.wait()
-    try:
-        yield
-    finally:
-        stop.set()
-        other.join()
 
 
 @contextmanager
@@ -245,16 +139,6 @@ def report(found: dict[str, list[list[float]]], kind: str) -> dict[str, Any]:
 def _points(times: np.ndarray) -> dict[str, float]:
     values = np.percentile(times, (50, 95, 99, 100), method="inverted_cdf").tolist()
     return dict(zip(("p50", "p95", "p99", "max"), values, strict=True))
-
-
-def hold_ms(kind: str) -> float:
-    """How long one call of the hog takes alone: for ``json`` and ``regex`` the time it keeps the interpreter lock."""
-    once, times = HOGS[kind](), []
-    for _ in range(5):
-        begun = time.perf_counter()
-        once()
-        times.append((time.perf_counter() - begun) * 1e3)
-    return float(np.median(times))
 
 
 def main() -> None:
