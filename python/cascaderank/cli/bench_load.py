@@ -38,7 +38,7 @@ def add_load_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--lateness-ms", type=positive_number, default=10.0, metavar="MS",
-        help="the driver's own error allowed (P99; or 5 %% of the P50 if that is more); default: 10",
+        help="the driver's own error allowed (P99; or 10 %% of the P50 if that is more); default: 10",
     )  # fmt: skip
     group.add_argument("--hgrm", type=Path, metavar="OUT", help="the latencies as HdrHistogram's percentile file")
     group.add_argument("--url", metavar="URL", help="a rerank server instead of a cascade of this process")

@@ -41,7 +41,7 @@ def show_rate(screen: Console, found: Mapping[str, Any]) -> None:
     screen.print(table)
     if load["p99_interval"] is not None:
         low, high = load["p99_interval"]
-        screen.print(f"P99: 95 % {low:.1f} to {high:.1f} ms ")
+        screen.print(f"P99: 95 % {low:.1f} to {high:.1f} ms")
     else:
         screen.print("too few requests to say how sure the P99 is; 368 are needed")
     _validity(screen, load)

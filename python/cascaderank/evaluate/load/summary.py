@@ -14,7 +14,7 @@ from cascaderank.evaluate.metrics import bootstrap_interval, ndcg
 
 LATENESS_MS = 10.0
 """A driver whose P99 of lateness is above this, and above ``LATENESS_SHARE`` of the P50, measured itself."""
-LATENESS_SHARE = 0.05
+LATENESS_SHARE = 0.1
 TOLERANCE = 1.05
 """An answer up to this many times the deadline old counts as late, one still older as ``overdue``."""
 Qrels = Mapping[str, Mapping[str, int]]
