@@ -38,6 +38,7 @@ from tiny import WORDS, make_cross_encoder, make_encoder  # noqa: E402
 
 MARKS = 10
 LEAK_BYTES = 8.0  # per request: one pointer kept of each
+ENOUGH = 100_000
 KINDS = 12
 
 
@@ -152,11 +153,9 @@ def soak(requests: int, concurrency: int, seconds: float, seed: int) -> tuple[li
             step = max(requests // MARKS, KINDS)
             marks: list[Mark] = []
             while len(marks) < MARKS and (seconds or subject.sent + step <= requests):
-                if seconds:  # a tenth of the time instead of a tenth of the requests
-                    while time.perf_counter() - started < seconds * (len(marks) + 1) / MARKS:
-                        asyncio.run(subject.run(subject.sent + 40 * KINDS))
-                else:
-                    asyncio.run(subject.run(subject.sent + step))
+                asyncio.run(subject.run(subject.sent + (40 * KINDS if seconds else step)))
+                while seconds and time.perf_counter() - started < seconds * (len(marks) + 1) / MARKS:
+                    asyncio.run(subject.run(subject.sent + 40 * KINDS))
                 marks.append(mark(subject.sent, started))
     return marks, subject.counts
 
@@ -191,7 +190,9 @@ def main() -> None:
     print(table(rows))
     print(", ".join(f"{name} {number}" for name, number in counts.most_common()))
     entries = []
-    if len(marks) > 4:
+    if marks[-1].requests < ENOUGH or len(marks) <= 4:
+        print(f"too few requests to tell a leak from an allocator's pages; {ENOUGH} are needed")
+    else:
         found = growth(marks)
         print(f"resident bytes per request: {found}")
         entries.append(
