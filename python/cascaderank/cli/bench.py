@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.cli.arguments import add_command, add_deadline, open_cascade, positive_integer
+from cascaderank.cli.bench_load import add_load_arguments, check_load_arguments, run_load
 
 _TEXT = """\
 Measure a cascade: P50, P95, P99 and maximum per stage and in total, pairs and tokens per second, padding, the share of
@@ -15,12 +16,18 @@ time outside the model, cold start (in a process of its own), memory, and recall
 Queries and judgements are the packaged questions about Python's documentation, or a folder in the layout of BEIR
 (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv). BM25 finds the candidates. Documents are encoded ahead unless --raw.
 --reference runs the last stage's model on all candidates of some queries, alternating with the cascade; this is slow.
+
+--rate sends requests when they are due instead (a Poisson process), whether or not the last was answered, and counts
+latency from then; --sweep does so at shares of the rate that saturates the target. --url asks a server over HTTP.
 """
 _EXAMPLES = """\
   cascaderank bench
   cascaderank bench --split test --reference --json bench.json --plot bench.png
   cascaderank bench cascade.toml --data beir/scifact --split test --requests 300
   cascaderank bench cascade.toml --concurrency 4 --deadline-ms 200 --plot bench.html
+  cascaderank bench --rate 2 --duration 600 --deadline-ms 800 --hgrm latency.hgrm
+  cascaderank bench --sweep --deadline-ms 800 --json load.json --plot load.png
+  cascaderank bench --sweep --url http://localhost:8000 --api cohere --explain
 """
 
 
@@ -49,7 +56,10 @@ def add_parser(commands: Any) -> None:
         "--reference-queries", type=positive_integer, default=10, metavar="K", help="evenly chosen; default: 10"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write everything, each request's trace included")
-    parser.add_argument("--plot", type=Path, metavar="OUT", help="write a picture: .png (matplotlib) or .html")
+    parser.add_argument(
+        "--plot", type=Path, metavar="OUT", help="write a picture: .png (matplotlib) or .html; of a sweep .png or .svg"
+    )
+    add_load_arguments(parser)
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -63,12 +73,14 @@ def run(options: argparse.Namespace) -> int:
 
     if options.raw and options.store is not None:
         options.parser.error("--raw sends texts, --store encoded documents; choose one")
+    for path in (options.json, options.plot, options.hgrm):
+        if path is not None and not path.parent.is_dir():
+            options.parser.error(f"{path.parent} is not a folder")
+    if check_load_arguments(options):
+        return run_load(options)
     screen = console()
     if options.plot is not None:
         check_plot(options.plot)
-    for path in (options.json, options.plot):
-        if path is not None and not path.parent.is_dir():
-            options.parser.error(f"{path.parent} is not a folder")
     # A store may lack some of the documents.
     stored = None if options.store is not None else not options.raw
     with open_cascade(options.cascade, stored) as cascade:
