@@ -20,6 +20,7 @@ from cascaderank.serve.rerank import rerank
 from cascaderank.serve.service import Service
 from cascaderank.serve.shapes import Shape
 from cascaderank.serve.shapes.cohere import Cohere
+from cascaderank.serve.shapes.infinity import Infinity
 from cascaderank.serve.shapes.jina import Jina
 from cascaderank.serve.shapes.joint import Joint
 from cascaderank.serve.shapes.tei import Tei
@@ -33,6 +34,7 @@ SHAPES: dict[str, Shape] = {
     "/cohere/v2/rerank": Cohere("2"),
     "/jina/v1/rerank": Jina(),
     "/voyage/v1/rerank": Voyage(),
+    "/infinity/rerank": Infinity(),
     "/tei/rerank": Tei(),
 }
 
@@ -60,12 +62,14 @@ def create_app(service: Service) -> Starlette:
         Route("/docs", docs_page),
         Route("/openapi.json", openapi_json),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Edge)],
         exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a redirect would name whatever host the request claims
+    return app
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ import msgspec
 from cascaderank.errors import CascadeError, InputError, OverloadedError, ScoreError, StoreError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)  # not frozen: raising it writes its traceback
 class Failure(Exception):
     """A request that gets no ranking. ``kind`` is Text Embeddings Inference's word for it."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from cascaderank.serve.shapes import cohere, jina, joint, tei, voyage
+from cascaderank.serve.shapes import cohere, infinity, jina, joint, tei, voyage
 
 _RANKING = {
     "/v2/rerank": ("Cohere, version 2", cohere.Request, cohere.Response, cohere.ErrorBody),
@@ -16,6 +16,7 @@ _RANKING = {
     "/cohere/v2/rerank": ("Cohere, version 2", cohere.Request, cohere.Response, cohere.ErrorBody),
     "/jina/v1/rerank": ("Jina", jina.JinaRequest, jina.Response, jina.ErrorBody),
     "/voyage/v1/rerank": ("Voyage", voyage.Request, voyage.Response, voyage.ErrorBody),
+    "/infinity/rerank": ("Infinity", cohere.Request, infinity.Response, jina.ErrorBody),
     "/tei/rerank": ("Text Embeddings Inference", tei.Request, list[tei.Rank], tei.ErrorBody),
 }  # fmt: skip
 _FAILURES = {

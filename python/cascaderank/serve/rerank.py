@@ -34,6 +34,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         state = request.scope["state"]
         status, cascade, api = 500, "", shape.name
+        body: bytes | None = None
         try:
             service.keys.check(request.headers)
             settings = service.settings
@@ -68,7 +69,9 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             if status >= 500 and status != 503:
                 _log.exception("failed", extra={"request_id": state["request_id"]})
             content = shape.fail(failure, state["request_id"])
-            return Response(content, status, failure.headers, "application/json")
+            # What is left of a body that was not read is not worth reading.
+            headers = failure.headers | ({"connection": "close"} if body is None else {})
+            return Response(content, status, headers, "application/json")
         finally:
             service.metrics.requests.labels(cascade, api, str(status)).inc()
 
@@ -95,8 +98,8 @@ async def _rank(
     request: Request, live: Generation, wanted: RankRequest, deadline_ms: float | None, timeout_s: float
 ) -> Ranking:
     """Rank in the cascade's threads; a client that leaves, or ``timeout_s``, ends the work."""
-    if deadline_ms is None:
-        deadline_ms = live.cascade.config.deadline_ms
+    if deadline_ms is not None:
+        deadline_ms = min(deadline_ms, timeout_s * 1e3)  # later than that nobody waits
     ranking = asyncio.ensure_future(
         live.cascade.arank(
             wanted.query,
@@ -142,9 +145,7 @@ def _check_strict(wanted: RankRequest, ranking: Ranking) -> None:
 
 def _answer(request_id: str, wanted: RankRequest, ranking: Ranking, live: Generation, cascade: str) -> Answer:
     values = deepest_logits(ranking) if wanted.raw_scores else relevance(ranking)
-    return Answer(
-        request_id, wanted, ranking, ranking.order.tolist(), values.tolist(), cascade, live.score_kind, live.number
-    )
+    return Answer(request_id, wanted, ranking, ranking.order.tolist(), values, cascade, live.score_kind, live.number)
 
 
 def _headers(answer: Answer) -> dict[str, str]:

@@ -1,22 +1,24 @@
-"""One number per hit that never rises down the ranking, for APIs whose clients sort by it."""
+"""One number per hit that falls down the ranking, since clients sort by it again (LlamaIndex's does)."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
 
 from cascaderank.results import Ranking
 
 _STEP = 1e-4  # between the groups that different stages ordered, relative to the score's own size
 
 
-def relevance(ranking: Ranking) -> NDArray[np.float64]:
-    """Scores float64 ``[m]`` in the ranking's order, finite and never rising.
+def relevance(ranking: Ranking) -> list[float]:
+    """One score per hit in the ranking's order, finite and strictly falling.
 
     Those that reached the deepest stage keep the score that ordered them. Scores of different stages are of different
     scales, so a group that only an earlier stage scored is moved down as a whole, just below the group before it,
-    where it is not below that already; within a group the differences stay. Fused or pruned orders that a score
-    contradicts are levelled to the score above. Hits nothing is known of follow at the bottom, each below the last.
+    where it is not below that already; within a group the differences stay. An equal score (or one that contradicts
+    the order) is put one float64 step below the one above, less than the float32 scores of a model can tell apart, so
+    that sorting by score gives this order. Hits nothing is known of follow at the bottom, each below the last.
     """
     values = np.array(ranking.values, np.float64)
     groups = np.flatnonzero(np.diff(ranking.reached)) + 1
@@ -31,14 +33,22 @@ def relevance(ranking: Ranking) -> NDArray[np.float64]:
         top = group.max()
         if top >= floor:
             group -= top - floor + step
-        np.minimum.accumulate(group, out=group)
-        floor = group[-1]
+        floor = group.min()
+    return _falling(values.tolist())
+
+
+def _falling(values: list[float]) -> list[float]:
+    above = math.inf
+    for place, value in enumerate(values):
+        if value >= above:
+            values[place] = value = math.nextafter(above, -math.inf)
+        above = value
     return values
 
 
-def deepest_logits(ranking: Ranking) -> NDArray[np.float64]:
-    """Raw logits float64 ``[m]`` of the last stage that scored each hit, in the ranking's order; what no stage scored
-    is put just below the smallest."""
+def deepest_logits(ranking: Ranking) -> list[float]:
+    """The raw logit of the last stage that scored each hit, in the ranking's order; what no stage scored is put just
+    below the smallest. A fusion's order need not be theirs."""
     if ranking.logits is None:
         return relevance(ranking)
     reached = ranking.reached
@@ -48,4 +58,4 @@ def deepest_logits(ranking: Ranking) -> NDArray[np.float64]:
     least = float(values[scored].min()) if len(scored) else 0.0
     rest = np.flatnonzero(np.isnan(values))
     values[rest] = least - _STEP * np.arange(1, len(rest) + 1)
-    return values
+    return list(values.tolist())
