@@ -73,7 +73,7 @@ KEYS = ("query", "documents", "texts", "top_n", "top_k", "return_documents", "re
         "rank_fields", "max_tokens_per_doc", "max_chunks_per_doc", "priority", "unknown", "")  # fmt: skip
 
 
-def make_model(folder: Path) -> Path:
+def make_model(folder: Path, max_length: int = 32) -> Path:
     """A cross-encoder whose logit is the mean of its token ids, with a vocabulary of a few words."""
     import hashlib
 
@@ -104,7 +104,8 @@ def make_model(folder: Path) -> Path:
     }
     hashes = "\n".join(f'"{name}" = "{digest}"' for name, digest in files.items())
     (folder / "model.toml").write_text(
-        'format = 1\nkind = "cross_encoder"\nname = "mean"\nmax_length = 32\nvocab_size = 7\n'
+        'format = 1\nkind = "cross_encoder"\nname = "mean"\n'
+        f"max_length = {max_length}\nvocab_size = 7\n"
         f"[files]\n{hashes}\n"
         '[input]\npad_token = "[PAD]"\npair = ["[CLS]", "$query", "[SEP]", "$document", "[SEP]"]\n'
         '[input.names]\ninput_ids = "input_ids"\nattention_mask = "attention_mask"\n'

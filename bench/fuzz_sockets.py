@@ -22,7 +22,7 @@ GOOD = b'{"query": "red", "documents": ["red cat", "dog"]}'
 @contextlib.contextmanager
 def server(file: Path, *more: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """The real program in a process of its own; its port. Ended with SIGTERM, which has to give 0."""
-    command = [sys.executable, "-m", "cascaderank.cli", "serve", str(file), "--port", "0", "--log-level", "info", *more]
+    command = [sys.executable, "-m", "cascaderank.cli", "serve", str(file), "--port", "0", *more]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, close_fds=True)
     assert process.stderr is not None
     port = 0

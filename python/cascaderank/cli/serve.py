@@ -46,6 +46,7 @@ def add_parser(commands: Any) -> None:
     limits.add_argument("--deadline-ms", type=positive_number, metavar="MS", help="where nobody says another")
     limits.add_argument("--timeout-s", type=positive_number, metavar="S", help="until an answer; 60")
     limits.add_argument("--header-timeout-s", type=positive_number, metavar="S", help="for a request to begin; 10")
+    limits.add_argument("--keep-alive-s", type=positive_number, metavar="S", help="idle between two requests; 30")
     limits.add_argument("--body-timeout-s", type=positive_number, metavar="S", help="for its body to arrive; 10")
     running = parser.add_argument_group("running")
     running.add_argument("--watch-s", type=float, metavar="S", help="between looks for changed files; 1, 0: never")
@@ -83,7 +84,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         stores[name or next(iter(cascades), "default")] = Path(folder)
     chosen: dict[str, Any] = {
         key: getattr(options, key)
-        for key in ("max_queue", "max_documents", "deadline_ms", "timeout_s", "header_timeout_s",
+        for key in ("max_queue", "max_documents", "deadline_ms", "timeout_s", "header_timeout_s", "keep_alive_s",
                     "body_timeout_s", "watch_s",
                     "drain_delay_s", "drain_s")
         if getattr(options, key) is not None

@@ -155,6 +155,7 @@ def _headers(answer: Answer) -> dict[str, str]:
         "x-compute-tokens": str(answer.tokens),
         "x-total-time": str(round(trace.total_ms)),
         "x-inference-time": str(round(trace.model_ms)),
+        "server-timing": f"engine;dur={trace.total_ms:.3f}",
         "x-cascade-generation": str(answer.generation),
         "x-score": answer.score_kind,
     }

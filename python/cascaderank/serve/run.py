@@ -47,6 +47,7 @@ def run(settings: Settings, host: str, port: int, *, log_level: str = "info") ->
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )
     server = _Server(config, service)

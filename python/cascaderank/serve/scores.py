@@ -34,10 +34,11 @@ def relevance(ranking: Ranking) -> list[float]:
         if top >= floor:
             group -= top - floor + step
         floor = group.min()
-    return _falling(values.tolist())
+    falling = bool((values[1:] < values[:-1]).all())
+    return list(values.tolist()) if falling else _made_to_fall(values.tolist())
 
 
-def _falling(values: list[float]) -> list[float]:
+def _made_to_fall(values: list[float]) -> list[float]:
     above = math.inf
     for place, value in enumerate(values):
         if value >= above:

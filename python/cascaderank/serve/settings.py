@@ -19,7 +19,8 @@ class Settings:
     ``api_keys`` are asked of every ranking request, ``admin_keys`` of swaps, rollbacks and nothing else; without admin
     keys nobody can ask for those over HTTP. ``max_queue`` requests of one cascade may be under way, the next is
     refused at once. ``max_documents`` and ``max_body_bytes`` bound one request, ``body_timeout_s`` and
-    ``header_timeout_s`` how long a client may take to send it, ``timeout_s`` how long its answer may take.
+    ``header_timeout_s`` how long a client may take to send it, ``keep_alive_s`` how long its connection may then stay
+    idle, ``timeout_s`` how long its answer may take.
     ``deadline_ms`` is taken where neither request nor cascade file says one. ``watch_s`` is how often files are looked
     at for changes (0: never). ``drain_delay_s`` is how long a stopping server goes on taking requests while ``/ready``
     already says no, ``drain_s`` how long it then waits for those under way.
@@ -34,6 +35,7 @@ class Settings:
     max_body_bytes: int = 32 << 20
     body_timeout_s: float = 10.0
     header_timeout_s: float = 10.0
+    keep_alive_s: float = 30.0
     timeout_s: float = 60.0
     deadline_ms: float | None = None
     watch_s: float = 1.0
@@ -53,7 +55,7 @@ class Settings:
         for key in ("max_queue", "max_documents", "max_body_bytes"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"serve: {key} is {getattr(self, key)!r}, expected an integer of at least 1")
-        for key in ("body_timeout_s", "header_timeout_s", "timeout_s"):
+        for key in ("body_timeout_s", "header_timeout_s", "keep_alive_s", "timeout_s"):
             value = getattr(self, key)
             if not 0.0 < value < math.inf:
                 raise ConfigError(f"serve: {key} is {value!r}, expected a positive number of seconds")
