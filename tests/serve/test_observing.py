@@ -49,6 +49,7 @@ def test_metrics(settings: Settings) -> None:
     assert found["cascaderank_queue_limit", "tiny"] == 64
     assert found["cascaderank_swaps_total", "switched", "tiny"] == 1
     assert found["cascaderank_generation", "tiny"] == 1
+    assert found["cascaderank_token_cache_hits_total", "tiny"] == 0  # native tokenizers have no cache
     assert ("process_resident_memory_bytes",) in found
 
 

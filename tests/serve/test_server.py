@@ -175,3 +175,22 @@ def test_all_that_is_logged_is_json(server: Program) -> None:
     httpx.post(f"{server.url}/v2/rerank", json=BODY, headers={"x-request-id": "logged"})
     server.wait_for("request")
     assert any(line.get("request_id") == "logged" for line in server.lines)
+
+
+def test_what_is_missing_is_named() -> None:
+    """Without an extra's package the command says which extra; nothing else of the command line minds."""
+    code = """
+import sys
+from importlib.machinery import PathFinder
+class Absent(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "msgspec" else PathFinder.find_spec(name, path, target)
+sys.meta_path[:] = [Absent if finder is PathFinder else finder for finder in sys.meta_path]
+from cascaderank.cli.main import main
+raise SystemExit(main(["serve", "--port", "0"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "cascaderank: error: serve needs the package msgspec" in done.stderr
+    assert "pip install 'cascaderank[serve]'" in done.stderr

@@ -84,6 +84,16 @@ class Deployment:
         found = str(await self._in_thread(self._files.fingerprint))
         return "" if found == self._seen else found
 
+    @property
+    def cache_counts(self) -> tuple[int, int, int]:
+        """Hits, misses and bytes of the token caches of what serves; native tokenizers have none."""
+        if self.live.current is None:
+            return 0, 0, 0
+        scorers = self.live.current.cascade._flow.scorers
+        tokenizers = {id(scorer.part.tokenizer): scorer.part.tokenizer for scorer in scorers}  # stages share them
+        counts = [found for part in tokenizers.values() if (found := part.cache_counts) is not None]
+        return sum(one.hits for one in counts), sum(one.misses for one in counts), sum(one.bytes for one in counts)
+
     async def close(self) -> None:
         """End all generations once their requests have ended."""
         for generation in (self.live.current, self.previous):

@@ -13,7 +13,7 @@ from cascaderank.serve.deployment import Deployment
 from cascaderank.serve.failures import Failure
 from cascaderank.serve.gate import Gate
 from cascaderank.serve.keys import Keys
-from cascaderank.serve.metrics import Metrics, gauge
+from cascaderank.serve.metrics import Metrics, gauge, total
 from cascaderank.serve.settings import Settings
 
 _log = logging.getLogger("cascaderank.serve")
@@ -114,4 +114,8 @@ class Service:
         parts = self.deployments.items()
         yield gauge("in_flight", "Requests under way", {name: part.gate.under_way for name, part in parts})
         yield gauge("queue_limit", "Requests that may be under way", {name: part.gate.limit for name, part in parts})
+        caches = {name: part.cache_counts for name, part in parts}
+        yield total("token_cache_hits", "Texts whose tokens were known", {name: one[0] for name, one in caches.items()})
+        yield total("token_cache_misses", "Texts tokenised", {name: one[1] for name, one in caches.items()})
+        yield gauge("token_cache_bytes", "Held by the token caches", {name: one[2] for name, one in caches.items()})
         yield gauge("ready", "Whether the service answers", {"": float(self.state == "ready")})
