@@ -217,6 +217,44 @@ def test_ids_of_a_store(models: Path, tmp_path: Path) -> None:
     assert post(settings, "/jina/v1/rerank", {"query": QUERY, "ids": names}).status_code == 200
 
 
+def test_texts_beside_a_store(models: Path, tmp_path: Path) -> None:
+    """A cascade with a store ranks texts that are not in it, with and without ids."""
+    path = tmp_path / "stored.toml"
+    path.write_text(f'[[stage]]\nmodel = "{models / "bi"}"\nkeep = 4\n')
+    with Cascade.load(path) as cascade:
+        cascade.encode([{"id": "a", "text": "red cat"}]).save(tmp_path / "docs.store")
+    settings = Settings(cascades={"stored": path}, stores={"stored": tmp_path / "docs.store"}, watch_s=0.0)
+    for documents in (["dog", "red cat"], [{"id": "b", "text": "dog"}, {"id": "a", "text": "red cat"}]):
+        answer = post(settings, "/v2/rerank", {"query": QUERY, "documents": documents})
+        assert [hit["index"] for hit in answer.json()["results"]] == [1, 0], answer.text
+
+
+def test_several_cascades_by_name(file: Path, models: Path, tmp_path: Path) -> None:
+    """The request's model chooses; the first is taken where it names none."""
+    path = tmp_path / "other.toml"
+    path.write_text(f'[cascade]\nmax_candidates = 3\n[[stage]]\nmodel = "{models / "ce"}"\nkeep = 1\n')
+    settings = Settings(cascades={"first": file, "other": path}, watch_s=0.0)
+
+    async def work(client: Any, _: Any) -> None:
+        for body, name, stages in (
+            ({}, "first", 2),
+            ({"model": "first"}, "first", 2),
+            ({"model": "other"}, "other", 1),
+        ):
+            answer = await client.post(
+                "/v2/rerank", json={**BODY, "documents": ["red", "cat"], "explain": True, **body}
+            )
+            how = answer.json()["meta"]["cascade"]
+            assert (how["cascade"], len(how["stages"])) == (name, stages)
+        refused = await client.post("/v2/rerank", json={**BODY, "model": "other"})
+        assert refused.status_code == 413
+        assert "at most 3" in refused.json()["message"]
+        listed = (await client.get("/v1/models")).json()["data"]
+        assert [one["id"] for one in listed] == ["first", "other"]
+
+    inside(settings, work)
+
+
 def test_first_pass_scores_take_part(settings: Settings) -> None:
     documents = [{"text": "fish", "score": 1.0, "id": "a"}, {"text": "fish", "score": 2.0, "id": "b"}]
     answer = post(settings, "/v2/rerank", {"query": QUERY, "documents": documents}).json()

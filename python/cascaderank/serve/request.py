@@ -40,6 +40,13 @@ class RankRequest:
         """How many candidates."""
         return len(self.ids or ()) if self.documents is None else len(self.documents)
 
+    @property
+    def named(self) -> bool:
+        """Whether every candidate has an id that a store may know; an id made of its place would be another's."""
+        if self.documents is None:
+            return True
+        return all(isinstance(document, dict) and "id" in document for document in self.documents)
+
     def check(self) -> RankRequest:
         """Raises ``Failure`` for what no API allows."""
         if (self.documents is None) == (self.ids is None):

@@ -43,10 +43,11 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             wanted = shape.read(body)
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
-            if wanted.size > settings.max_documents:
-                raise Failure(413, f"documents: {wanted.size} of them, at most {settings.max_documents} are taken")
             deadline_ms = _deadline(wanted, request, settings.deadline_ms)
             with deployment.gate.enter(), deployment.live.lend() as live:
+                limit = min(settings.max_documents, live.cascade.config.max_candidates)
+                if wanted.size > limit:
+                    raise Failure(413, f"documents: {wanted.size} of them, at most {limit} are taken; send fewer")
                 ranking = await _rank(request, live, wanted, deadline_ms, settings.timeout_s)
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
@@ -106,7 +107,7 @@ async def _rank(
             wanted.documents,
             ids=wanted.ids,
             scores=wanted.scores,
-            store=live.store,
+            store=live.store if live.store is not None and wanted.named else None,
             top_n=wanted.top_n,
             deadline_ms=deadline_ms,
             instruction=wanted.instruction,
