@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 NEEDED_IN_WHEEL = ("_core.pyi", "py.typed", "demo/questions.jsonl", "cli/main.py", "stages/cross_encoder.py")
+NEEDED_IN_WHEEL += ("serve/app.py", "serve/try.html", "serve/docs.html")
 NEEDED_IN_SDIST = ("CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml", "csrc/pool.cpp", "csrc/bind/module.cpp")
 FOREIGN = ("/tests/", "/bench/", "/models/", "/.ci/", "__pycache__", ".onnx", ".a")
 

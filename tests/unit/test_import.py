@@ -21,6 +21,11 @@ HEAVY = [
     "pandas",
     "scipy",
     "sklearn",
+    "starlette",
+    "uvicorn",
+    "msgspec",
+    "prometheus_client",
+    "opentelemetry",
 ]
 
 

@@ -1,0 +1,134 @@
+"""One named cascade: what serves, what served before, and how another generation takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from cascaderank.cascade import default_config
+from cascaderank.errors import CascadeError
+from cascaderank.schedule import clock
+from cascaderank.serve.fingerprint import Files
+from cascaderank.serve.gate import Gate
+from cascaderank.serve.live import Generation, Live
+from cascaderank.serve.metrics import Metrics
+from cascaderank.serve.prepare import Prepared, prepare
+
+_log = logging.getLogger("cascaderank.serve")
+
+
+class Deployment:
+    """``reload`` puts in place what lies on disk, ``rollback`` what served before; a generation that cannot be made
+    ready never serves. One reload or rollback at a time; all on one event loop, loading in a thread."""
+
+    def __init__(
+        self, name: str, file: Path | None, store: Path | None, gate: Gate, metrics: Metrics, *, keep_previous: bool
+    ) -> None:
+        """``file`` None is the installed models' own; raises ``ConfigError`` where there are none."""
+        self.name = name
+        self.gate = gate
+        self.live = Live()
+        self.previous: Generation | None = None
+        self.refused = ""  # why the last one was not put in place
+        self._files = Files(default_file() if file is None else file, store)
+        self._metrics = metrics
+        self._keep_previous = keep_previous
+        self._seen = ""  # fingerprint of what was last loaded or refused
+        self._numbers = 0
+        self._busy = asyncio.Lock()
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="cascaderank-load")
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def reload(self) -> Generation:
+        """Load, check and warm up what lies on disk, then switch. Raises ``CascadeError``; what served serves on."""
+        async with self._busy:
+            begun = clock()
+            found = await self._in_thread(self._files.fingerprint)
+            self._seen = found
+            try:
+                prepared: Prepared = await self._in_thread(prepare, self._files.file, self._files.store)
+            except Exception as error:
+                self.refused = str(error) or type(error).__name__
+                self._metrics.swaps.labels(self.name, "refused").inc()
+                _log.error("refused", extra={"cascade": self.name, "reason": self.refused})
+                if isinstance(error, (CascadeError, OSError)):
+                    raise CascadeError(f"cascade {self.name!r}: not put in place: {self.refused}") from error
+                raise
+            self._numbers += 1
+            new = Generation(
+                self._numbers, prepared.cascade, prepared.store, found, prepared.score_kind, prepared.source
+            )
+            self._switch(new, "switched")
+            extra = {"cascade": self.name, "generation": new.number, "seconds": round(clock() - begun, 3)}
+            _log.info("switched", extra=extra | {"models": [spec.digest[:12] for spec in new.cascade.models]})
+            if prepared.unchecked:
+                _log.warning("no golden scores", extra={"cascade": self.name, "models": list(prepared.unchecked)})
+            return new
+
+    async def rollback(self) -> Generation:
+        """Put back what served before; doing it twice undoes it. Raises ``CascadeError`` where nothing is kept."""
+        async with self._busy:
+            if self.previous is None:
+                raise CascadeError(f"cascade {self.name!r}: nothing to roll back to; no generation was replaced yet")
+            back = self.previous
+            self._switch(back, "rolled back")
+            _log.warning("rolled back", extra={"cascade": self.name, "generation": back.number})
+            return back
+
+    async def changed(self) -> str:
+        """The files' fingerprint where they are not those last loaded or refused, else empty."""
+        found = str(await self._in_thread(self._files.fingerprint))
+        return "" if found == self._seen else found
+
+    @property
+    def cache_counts(self) -> tuple[int, int, int]:
+        """Hits, misses and bytes of the token caches of what serves; native tokenizers have none."""
+        if self.live.current is None:
+            return 0, 0, 0
+        scorers = self.live.current.cascade._flow.scorers
+        tokenizers = {id(scorer.part.tokenizer): scorer.part.tokenizer for scorer in scorers}  # stages share them
+        counts = [found for part in tokenizers.values() if (found := part.cache_counts) is not None]
+        return sum(one.hits for one in counts), sum(one.misses for one in counts), sum(one.bytes for one in counts)
+
+    async def close(self) -> None:
+        """End all generations once their requests have ended."""
+        for generation in (self.live.current, self.previous):
+            if generation is not None:
+                await generation.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+        self._loader.shutdown()
+
+    def _switch(self, new: Generation, outcome: str) -> None:
+        """No await in here: a request sees either the old or the new."""
+        old, dropped = self.live.current, self.previous
+        self.live.current = new
+        self.previous = old
+        if dropped is new:
+            dropped = None
+        if not self._keep_previous and old is not None:
+            self.previous, dropped = None, old
+        if dropped is not None:
+            self._later(dropped.close())
+        self.refused = ""
+        self._metrics.swaps.labels(self.name, outcome).inc()
+        self._metrics.generation.labels(self.name).set(new.number)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _in_thread(self, call: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._loader, call, *arguments)
+
+
+def default_file() -> Path:
+    """The cascade file of the installed model package; raises ``ConfigError`` where there is none."""
+    base = default_config().base
+    assert base is not None  # it was read from a file
+    return base / "cascade.toml"

@@ -1,0 +1,121 @@
+"""What one process serves: named cascades, keys, metrics, and whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from prometheus_client.core import Metric
+
+from cascaderank.errors import CascadeError
+from cascaderank.serve.deployment import Deployment
+from cascaderank.serve.failures import Failure
+from cascaderank.serve.gate import Gate
+from cascaderank.serve.keys import Keys
+from cascaderank.serve.metrics import Metrics, gauge, total
+from cascaderank.serve.settings import Settings
+
+_log = logging.getLogger("cascaderank.serve")
+
+
+class Service:
+    """``start`` loads everything, ``stop`` ends it; both belong to the event loop that serves.
+
+    ``state`` is "starting", "ready", "draining" or "failed". ``on_failure`` is called where a cascade cannot be loaded
+    at the start: there is nothing to serve then.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = "starting"
+        self.error = ""
+        self.metrics = Metrics()
+        self.keys = Keys(settings.api_keys)
+        self.admin_keys = Keys(settings.admin_keys)
+        self.deployments = {
+            name: Deployment(
+                name,
+                file,
+                settings.stores.get(name),
+                Gate(name, settings.max_queue),
+                self.metrics,
+                keep_previous=settings.keep_previous,
+            )
+            for name, file in settings.cascades.items()
+        }
+        self.default = next(iter(self.deployments))
+        self.on_failure: Callable[[], None] = lambda: None
+        self._watcher: asyncio.Task[None] | None = None
+        self.metrics.watch(self._gauges)
+
+    async def start(self) -> None:
+        """Load, check and warm up every cascade, then say ready and watch the files."""
+        try:
+            for deployment in self.deployments.values():
+                await deployment.reload()
+        except Exception as error:  # noqa: BLE001  said by run, logged if unforeseen
+            self.state, self.error = "failed", str(error)
+            if not isinstance(error, CascadeError):
+                _log.exception("cannot start")
+            self.on_failure()
+            return
+        if self.state == "starting":
+            self.state = "ready"
+            _log.info("ready", extra={"cascades": list(self.deployments)})
+        if self.settings.watch_s:
+            self._watcher = asyncio.create_task(self._watch())
+
+    def drain(self) -> None:
+        """Say no to ``/ready``; requests are still answered."""
+        self.state = "draining"
+
+    async def stop(self) -> None:
+        """End the cascades, once their requests have ended."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        for deployment in self.deployments.values():
+            await deployment.close()
+
+    def find(self, name: str | None) -> Deployment:
+        """The cascade that a request's ``model`` names; raises ``Failure`` where there is none."""
+        if self.state in ("starting", "failed"):
+            raise Failure(503, f"the service is {self.state}; its models are not loaded", "Unhealthy", 1.0)
+        if name is None:
+            return self.deployments[self.default]
+        found = self.deployments.get(name)
+        if found is None:
+            served = ", ".join(map(repr, self.deployments))
+            raise Failure(404, f"model {name[:100]!r}: no such cascade; this server has {served}")
+        return found
+
+    async def _watch(self) -> None:
+        """Reload what changed, once two looks in a row found the same: a copy that is under way is left alone."""
+        pending: dict[str, str] = {}
+        while True:
+            await asyncio.sleep(self.settings.watch_s)
+            for name, deployment in self.deployments.items():
+                try:
+                    found = await deployment.changed()
+                    if found and pending.get(name) == found:
+                        del pending[name]
+                        await deployment.reload()
+                    elif found:
+                        pending[name] = found
+                    else:
+                        pending.pop(name, None)
+                except CascadeError:
+                    pass  # logged and counted where it was refused; what served serves on
+                except Exception:  # noqa: BLE001  the next look may find better
+                    _log.exception("the watcher met an error", extra={"cascade": name})
+
+    def _gauges(self) -> Iterable[Metric]:
+        parts = self.deployments.items()
+        yield gauge("in_flight", "Requests under way", {name: part.gate.under_way for name, part in parts})
+        yield gauge("queue_limit", "Requests that may be under way", {name: part.gate.limit for name, part in parts})
+        caches = {name: part.cache_counts for name, part in parts}
+        yield total("token_cache_hits", "Texts whose tokens were known", {name: one[0] for name, one in caches.items()})
+        yield total("token_cache_misses", "Texts tokenised", {name: one[1] for name, one in caches.items()})
+        yield gauge("token_cache_bytes", "Held by the token caches", {name: one[2] for name, one in caches.items()})
+        yield gauge("ready", "Whether the service answers", {"": float(self.state == "ready")})

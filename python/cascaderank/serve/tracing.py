@@ -1,0 +1,97 @@
+"""W3C trace context always; OpenTelemetry spans where its API is installed and a provider was configured."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from cascaderank.results import Ranking
+
+_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_ATTRIBUTES = (
+    "kind", "provider", "candidates_in", "scored", "candidates_out", "tokens", "micro_batches",
+    "truncated_documents", "model_ms", "note",
+)  # fmt: skip
+_SPANS = find_spec("opentelemetry") is not None and find_spec("opentelemetry.trace") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A request's place in its trace: the caller's trace id, or a new one, and a span id of ours."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+
+    @property
+    def traceparent(self) -> str:
+        """As the header says it, for whoever continues the trace."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+def trace_context(header: str | None) -> TraceContext:
+    """The caller's trace if ``traceparent`` is well-formed (a malformed one is ignored, as the recommendation says),
+    else a new one that is not sampled."""
+    found = _PARENT.fullmatch(header) if header else None
+    span_id = secrets.token_hex(8)
+    if found is None:
+        return TraceContext(secrets.token_hex(16), span_id, "00")
+    return TraceContext(found[1], span_id, found[3])
+
+
+def record_spans(headers: Mapping[str, str], ranking: Ranking, cascade: str, begun_ns: int) -> None:
+    """A span for the request and one per stage, made afterwards from the trace: measuring costs nothing while ranking.
+
+    ``begun_ns`` is when the request was read, in nanoseconds since the epoch. Does nothing without OpenTelemetry, or
+    with its API alone, whose tracers record nothing.
+    """
+    if not _SPANS:
+        return
+    from opentelemetry import propagate, trace
+
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return  # nobody configured one
+    tracer = trace.get_tracer("cascaderank")
+    parent = propagate.extract(headers)
+    span = tracer.start_span("rerank", parent, trace.SpanKind.SERVER, start_time=begun_ns)
+    ended_ns = time.time_ns()
+    if span.is_recording():
+        found = ranking.trace
+        span.set_attributes(
+            {"cascaderank.cascade": cascade, "cascaderank.degraded": ranking.degraded, "cascaderank.hits": len(ranking)}
+        )
+        inside = trace.set_span_in_context(span, parent)
+        at = ended_ns - int(found.total_ms * 1e6) + int(found.read_ms * 1e6)
+        for stage in found.stages:
+            child = tracer.start_span(f"stage {stage.name}", inside, start_time=at)
+            child.set_attributes(_attributes(stage))
+            at += int(stage.total_ms * 1e6)
+            child.end(at)
+    span.end(ended_ns)
+
+
+def _attributes(stage: Any) -> dict[str, Any]:
+    return {f"cascaderank.stage.{name}": getattr(stage, name) for name in _ATTRIBUTES}
+
+
+def configure() -> None:
+    """Send spans by OTLP where the standard variable ``OTEL_EXPORTER_OTLP_ENDPOINT`` asks for it (extra ``otel``).
+
+    Does nothing where a provider is configured already, as by ``opentelemetry-instrument``.
+    """
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": "cascaderank"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)

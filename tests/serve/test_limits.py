@@ -1,0 +1,162 @@
+"""Limits: bodies, candidates, keys, the queue, time; and that a client that left costs nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from cascaderank.errors import OverloadedError
+from cascaderank.serve import Service, Settings, create_app
+from cascaderank.serve.failures import failure_of
+from serving import DOCUMENTS, QUERY, inside, post
+
+BODY = {"query": QUERY, "documents": DOCUMENTS}
+MANY = {"query": QUERY, "documents": ["red cat"] * 60}
+
+
+def test_too_many_documents(settings: Settings) -> None:
+    response = post(replace(settings, max_documents=5), "/v2/rerank", BODY)
+    assert response.status_code == 413
+    assert "at most 5" in response.json()["message"]
+
+
+def test_too_large_a_body(settings: Settings) -> None:
+    for headers in ({}, {"content-length": str(1 << 40)}):
+        response = post(replace(settings, max_body_bytes=50), "/rerank", {"query": "a", "texts": ["b" * 60]}, headers)
+        assert response.status_code == 413
+        assert response.json()["error_type"] == "Validation"
+
+
+def test_a_compressed_body_is_refused(settings: Settings) -> None:
+    assert post(settings, "/v2/rerank", BODY, {"content-encoding": "gzip"}).status_code == 415
+
+
+def test_keys(settings: Settings) -> None:
+    async def work(client: httpx.AsyncClient, _: Service) -> list[int]:
+        heads = [
+            {},
+            {"authorization": "Bearer wrong"},
+            {"authorization": "Basic one"},
+            {"authorization": "Bearer two"},
+            {"authorization": "bearer one"},
+            {"x-api-key": "one"},
+        ]
+        found = [(await client.post("/v2/rerank", json=BODY, headers=head)).status_code for head in heads]
+        return [*found, (await client.get("/ready")).status_code]
+
+    assert inside(replace(settings, api_keys=("one", "two")), work) == [401, 401, 401, 200, 200, 200, 200]
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(slow_settings: Settings) -> None:
+    """Those let in are answered, the rest gets 429 in the shape of the API asked, counted."""
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        asked = [asyncio.create_task(client.post("/v2/rerank", json=MANY)) for _ in range(2)]
+        while service.deployments["slow"].gate.under_way < 2:
+            await asyncio.sleep(0.001)
+        begun = asyncio.get_running_loop().time()
+        refused = await client.post("/rerank", json={"query": QUERY, "texts": ["red"]})
+        assert asyncio.get_running_loop().time() - begun < 0.5
+        assert refused.status_code == 429
+        assert refused.json()["error_type"] == "Overloaded"
+        assert int(refused.headers["retry-after"]) >= 1
+        assert [(await task).status_code for task in asked] == [200, 200]
+        assert 'cascaderank_rejected_total{cascade="slow"} 1.0' in service.metrics.text().decode()
+        assert (await client.post("/v2/rerank", json=BODY)).status_code == 200
+
+    inside(replace(slow_settings, max_queue=2), work)
+
+
+def test_the_engines_own_full_queue_is_said_the_same_way() -> None:
+    found = failure_of(OverloadedError("full", retry_after_s=2.4))
+    assert (found.status, found.kind, found.headers) == (429, "Overloaded", {"retry-after": "3"})
+
+
+def test_a_deadline_gives_less_in_time_and_says_so(slow_settings: Settings) -> None:
+    for body, headers in (({**MANY, "deadline_ms": 30}, {}), (MANY, {"x-deadline-ms": "30"})):
+        response = post(slow_settings, "/v2/rerank", body, headers)
+        assert response.status_code == 200
+        assert response.headers["x-degraded"] == "true"
+        assert "deadline" in response.json()["meta"]["warnings"][0]
+        assert len(response.json()["results"]) == 60
+    for value in ("0", "-1", "nan", "soon"):
+        assert post(slow_settings, "/v2/rerank", BODY, {"x-deadline-ms": value}).status_code == 400
+
+
+def test_a_deadline_beyond_all_time_is_the_servers_own(settings: Settings) -> None:
+    assert post(settings, "/v2/rerank", {**BODY, "deadline_ms": 1e300}).status_code == 200
+
+
+def test_no_answer_in_time(slow_settings: Settings) -> None:
+    response = post(replace(slow_settings, timeout_s=0.02), "/v2/rerank", MANY)
+    assert response.status_code == 504
+
+
+@pytest.mark.parametrize("leaves", ["while it is ranked", "while it is sent"])
+def test_a_client_that_leaves_ends_its_work(slow_settings: Settings, leaves: str) -> None:
+    """60 documents take some hundred milliseconds in one worker; the work ends soon after the client does."""
+    head = {"method": "POST", "path": "/v2/rerank", "raw_path": b"/v2/rerank", "query_string": b"", "root_path": ""}
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "headers": [], **head}
+    sent: list[Any] = []
+
+    async def whole() -> int:
+        service = Service(slow_settings)
+        app = create_app(service)
+        await service.start()
+        complete = leaves == "while it is ranked"
+        messages = [{"type": "http.request", "body": json.dumps(MANY).encode(), "more_body": not complete}]
+        cascade = service.deployments["slow"].live.current
+        assert cascade is not None
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop(0)
+            if complete:
+                await asyncio.sleep(0.03)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        assert service.deployments["slow"].gate.under_way == 0
+        assert cascade.users == 0
+        text = service.metrics.text().decode()
+        assert 'status="499"' in text
+        await service.stop()
+        return text.count("cascaderank_stage_seconds_count")
+
+    assert asyncio.run(whole()) == 0  # no stage was finished for it
+    assert sent[0]["status"] == 499
+
+
+def test_it_answers_nothing_before_it_is_ready(settings: Settings) -> None:
+    async def whole() -> None:
+        service = Service(settings)
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            assert (await client.get("/health")).status_code == 200
+            assert (await client.get("/ready")).status_code == 503
+            refused = await client.post("/v2/rerank", json=BODY)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            await service.start()
+            assert (await client.get("/ready")).status_code == 200
+            service.drain()
+            assert (await client.get("/ready")).status_code == 503
+            assert (await client.post("/v2/rerank", json=BODY)).status_code == 200
+        await service.stop()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/v2/rerank/", 404)])
+def test_unknown_paths(settings: Settings, path: str, status: int) -> None:
+    response = post(settings, path, BODY)
+    assert response.status_code == status
+    assert "/docs" in response.json()["message"]
