@@ -7,15 +7,17 @@ Uses nothing but what both commits have: kernels, and the installed models' casc
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 _CALLS_S = 0.02  # a step is called for at least this long, and at least three times
-_WORDS = "read write file line path memory list dict sort key value thread process queue lock byte string".split()
+_WORDS = ["read", "write", "file", "line", "path", "memory", "list", "dict", "sort", "key", "value", "thread", "queue"]
 
 
 def _time(call: Callable[[], object]) -> float:
@@ -51,8 +53,11 @@ def _texts(count: int) -> list[str]:
 
 
 def main() -> None:
+    import cascaderank
     from cascaderank import Cascade
 
+    if not Path(cascaderank.__file__).is_relative_to(os.environ["PYTHONPATH"].split(os.pathsep)[0]):
+        raise SystemExit(f"{cascaderank.__file__} was imported, not the package of the commit under test")
     found = {name: _time(call) for name, call in _kernels().items()}
     documents = [{"id": str(place), "text": text} for place, text in enumerate(_texts(200))]
     ids = [document["id"] for document in documents]

@@ -1,7 +1,7 @@
 """Did a commit make anything slower? ``python bench/compare_commits.py OLD NEW [--threshold 5]``
 
-Builds both commits, each from a work tree in a temporary folder into a folder of its own (``pip install --target``), then
-runs the same workload (``commit_workload.py`` of this tree) in processes that alternate, one of each commit a round.
+Builds both commits, each from its files in a temporary folder into a folder of its own (``pip install --target``),
+then runs the same workload (``commit_workload.py`` of this tree) in processes that alternate, one of each a round.
 Per step: the ratio NEW / OLD of each round, its median and the interval between its quartiles. Exit status 1 when the
 whole interval of a step lies beyond the threshold, 2 when a commit cannot be built.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,23 +68,23 @@ def alternate_rounds(run: Callable[[str], Round], rounds: int) -> tuple[list[Rou
 
 def build(commit: str, scratch: Path) -> Path:
     """The commit's packages in a folder that PYTHONPATH can name."""
-    tree, target = scratch / "tree", scratch / "packages"
-    _run(["git", "-C", str(_ROOT), "worktree", "add", "--detach", "--quiet", str(tree), commit])
-    try:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
-        _run([*command, str(tree), str(tree / "models")])
-    finally:
-        _run(["git", "-C", str(_ROOT), "worktree", "remove", "--force", str(tree)])
+    tree, target, archive = scratch / "tree", scratch / "packages", scratch / "tree.tar"
+    _run(["git", "-C", str(_ROOT), "archive", "--format=tar", f"--output={archive}", commit])
+    shutil.unpack_archive(archive, tree, filter="data")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
+    _run([*command, str(tree), str(tree / "models")])
     return target
 
 
 def measure(packages: Path) -> Round:
     """One process, which imports these packages and no others of the same names."""
     environment = {**os.environ, "PYTHONPATH": str(packages), "OPENBLAS_NUM_THREADS": "1"}
+    # An editable installation puts a finder of its own before every path.
     program = (
-        f"import sys; sys.path.insert(0, {str(packages)!r}); sys.meta_path[:] = [finder for finder in sys.meta_path \
-if 'editable' not in type(finder).__module__.lower() and 'editable' not in type(finder).__name__.lower()]; \
-import runpy; runpy.run_path({str(_WORKLOAD)!r}, run_name='__main__')"
+        "import runpy, sys\n"
+        "sys.meta_path[:] = [one for one in sys.meta_path if 'editable' not in type(one).__module__.lower()]\n"
+        f"sys.path.insert(0, {str(packages)!r})\n"
+        f"runpy.run_path({str(_WORKLOAD)!r}, run_name='__main__')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -118,11 +119,11 @@ def main() -> int:
         old, new = alternate_rounds(lambda side: measure(packages[side]), arguments.rounds)
     verdicts = judge(old, new, arguments.threshold / 100)
     rows = [("step", f"{arguments.old} ms", f"{arguments.new} ms", "new / old", "quartiles", "")]
-    for one in verdicts:
-        rows.append(
-            (one.step, f"{one.old_s * 1e3:.3f}", f"{one.new_s * 1e3:.3f}", f"{one.ratio.median:.3f}",
-             f"{one.ratio.low:.3f}-{one.ratio.high:.3f}", one.word)
-        )  # fmt: skip
+    rows += [
+        (one.step, f"{one.old_s * 1e3:.3f}", f"{one.new_s * 1e3:.3f}", f"{one.ratio.median:.3f}",
+         f"{one.ratio.low:.3f}-{one.ratio.high:.3f}", one.word)
+        for one in verdicts
+    ]  # fmt: skip
     print(table(rows))
     write_json(
         arguments.json, {"machine": found, "old": old, "new": new, "slower": [v.step for v in verdicts if v.slower]}

@@ -3,8 +3,8 @@
     python bench/seed_shape.py --folder MODELS
 
 Documents of about 120 tokens from Python's own documentation, encoded ahead; the installed default cascade. The rival
-scores all 1000 pairs with a model of the large model's architecture (stock MiniLM-L6, fp32, other weights: speed does not
-depend on their values) through its torch backend, in alternation: one of its calls, then a share of the cascade's
+scores all 1000 pairs with a model of the large model's architecture (stock MiniLM-L6, fp32, other weights: speed does
+not depend on their values) through its torch backend, in alternation: one of its calls, then a share of the cascade's
 requests. Also: the first request after ``warm_up`` beside the median, in a cascade made for that alone, several times.
 """
 
