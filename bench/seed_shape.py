@@ -28,7 +28,7 @@ from cascaderank.demo.vectors import load_or_encode
 from cascaderank.first_pass import Bm25
 
 CANDIDATES = 1000
-_AROUND = (80, 160)  # tokens of a document; their mean is printed
+_AROUND = (80, 200)  # tokens of a document; their mean is printed
 
 
 class Shape:

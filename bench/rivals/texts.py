@@ -49,9 +49,9 @@ class Lengths:
     def __call__(self, query: str, texts: list[str]) -> np.ndarray:
         return np.array([len(row.ids) for row in self._tokenizer.encode_batch([(query, text) for text in texts])])
 
-    def words(self, count: int) -> str:
-        """A text of so many tokens: each of these words is one."""
-        return " ".join(_WORDS[place % len(_WORDS)] for place in range(count))
+    def words(self, count: int, seed: int = 0) -> str:
+        """A text of so many tokens: each of these words is one, drawn with ``seed``."""
+        return " ".join(np.random.default_rng(seed).choice(_WORDS, count))
 
 
 def mixed(measure: Lengths, count: int, limits: tuple[int, int] = MIXED, seed: int = 0) -> Request:
@@ -79,7 +79,7 @@ def equal(measure: Lengths, tokens: int, count: int) -> Request:
     query = measure.words(max(1, min(12, tokens // 2 - 3)))
     special = int(measure("the", ["the"])[0]) - 2
     room = tokens - special - len(query.split())
-    texts = [measure.words(room)] * count
+    texts = [measure.words(room, seed) for seed in range(1, count + 1)]
     lengths = measure(query, texts[:1]).repeat(count)
     if lengths[0] != tokens:
         raise SystemExit(f"pairs of {tokens} tokens were wanted, these have {lengths[0]}")
