@@ -35,6 +35,8 @@ def make_torch_folder(folder: Path, seed: int = 0) -> Path:
     torch.nn.init.normal_(model.classifier.weight, std=_HEAD_STD)
     tokenizer = AutoTokenizer.from_pretrained(str(source))
     tokenizer.model_max_length = 512
+    # The encoder's own file says max_length 128 too, which fastembed obeys and the others do not.
+    tokenizer.init_kwargs.pop("max_length", None)
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return folder

@@ -41,11 +41,3 @@ class OverloadedError(CascadeError, RuntimeError):
 
 class MissingExtraError(CascadeError, ImportError):
     """An optional dependency is missing; names the extra to install."""
-
-
-class OverloadedError(CascadeError, RuntimeError):
-    """More requests are waiting than are let in; ``retry_after_s`` says in how many seconds another try makes sense."""
-
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s

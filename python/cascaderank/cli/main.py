@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, rank, serve, swap, tune
+from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, profile, rank, serve, swap, tune
 from cascaderank.errors import CascadeError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -27,6 +27,7 @@ Reranking cascades: cheap models on many candidates, expensive ones on the few t
   cascaderank check minilm-ce-large            is a model folder (or cascade file) sound?
   cascaderank export MODEL OUT                 make a model folder from a Hugging Face model
   cascaderank bench                            latency, throughput and quality per stage, with percentiles
+  cascaderank profile                          where each millisecond of a request goes, step by step
   cascaderank evaluate                         what each stage gains and loses on a labelled collection, with intervals
   cascaderank calibrate MODEL                  probabilities from logits, written into the manifest
   cascaderank tune cascade.toml --data DIR     choose cut-offs for a budget from labelled queries
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print versions and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, rank, index, check, export, bench, evaluate, calibrate, tune, serve, swap):
+    for module in (demo, rank, index, check, export, bench, profile, evaluate, calibrate, tune, serve, swap):
         module.add_parser(commands)
     return parser
 

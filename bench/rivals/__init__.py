@@ -1,0 +1,1 @@
+"""Other libraries behind one face, so that ``peers.py`` can time them on the same files and pairs."""
