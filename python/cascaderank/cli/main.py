@@ -92,7 +92,7 @@ def _print_versions() -> int:
     from cascaderank import __version__
 
     runtimes = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"):
         with contextlib.suppress(PackageNotFoundError):
             runtimes.append(f"{name} {version(name)}")
     print(f"cascaderank {__version__} ({', '.join(runtimes)}; Python {platform.python_version()})")

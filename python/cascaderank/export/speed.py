@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cascaderank.evaluate.bench import processor_name
 from cascaderank.export.engine import Engine
 from cascaderank.export.extras import require
 from cascaderank.export.pairs import SENTENCE
 from cascaderank.export.report import Ratio, Speed
+from cascaderank.processor import processor_name
 from cascaderank.session import Cancellation
 
 Int64 = NDArray[np.int64]
