@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, rank, tune
+from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, precision, rank, tune
 from cascaderank.errors import CascadeError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -30,6 +30,7 @@ Reranking cascades: cheap models on many candidates, expensive ones on the few t
   cascaderank evaluate                         what each stage gains and loses on a labelled collection, with intervals
   cascaderank calibrate MODEL                  probabilities from logits, written into the manifest
   cascaderank tune cascade.toml --data DIR     choose cut-offs for a budget from labelled queries
+  cascaderank precision cascade.toml --data DIR   which arithmetic is fastest on this processor, and what it costs
 """
 _EPILOG = "`cascaderank COMMAND --help` explains a command, with examples."
 
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print versions and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, rank, index, check, export, bench, evaluate, calibrate, tune):
+    for module in (demo, rank, index, check, export, bench, evaluate, calibrate, tune, precision):
         module.add_parser(commands)
     return parser
 
