@@ -15,8 +15,8 @@ from cascaderank.tables import Reader
 
 FUSIONS = ("last", "rrf", "convex", "weighted")
 NORMALISATIONS = ("z-score", "min-max")
-PROVIDERS = ("cpu", "cuda", "auto")
-PRECISIONS = ("fp32", "fp16", "int8", "int8-block", "int4-block")
+PROVIDERS = ("cpu", "cuda", "openvino", "auto")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8-block", "int4-block")
 
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
 _STAGE_KEYS |= {"min_probability", "dynamic"}
@@ -49,11 +49,12 @@ class Stage:
     """One model, how it scores, and its cut-off.
 
     ``model`` is a model folder or the name of an installed model. ``keep`` is how many candidates leave the stage.
-    ``weight`` is the stage's share in fusion. ``precision`` refuses a folder of another precision. ``provider`` is
-    ``cpu``, ``cuda`` (an error where CUDA cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says
-    which). ``min_score`` drops candidates whose score (after the model's activation) is below it, ``min_probability``
-    those whose calibrated probability is (an error for a model without calibration), ``margin`` those more than that
-    many logits below the stage's best; ``dynamic`` makes ``keep`` smaller where the scores leave no doubt.
+    ``weight`` is the stage's share in fusion. ``precision`` refuses a folder of another precision; ``bf16`` is an fp32
+    folder that OpenVINO computes in bfloat16. ``provider`` is ``cpu``, ``cuda`` or ``openvino`` (errors where they
+    cannot be used) or ``auto`` (CUDA where usable, else the CPU; the trace says which). ``min_score`` drops candidates
+    whose score (after the model's activation) is below it, ``min_probability`` those whose calibrated probability is
+    (an error for a model without calibration), ``margin`` those more than that many logits below the stage's best;
+    ``dynamic`` makes ``keep`` smaller where the scores leave no doubt.
     ``candidates_over`` skips the stage for a request with no more
     candidates than that. ``stored`` runs it only where the store knows all candidates (True), or does not (False): a
     cheap encoder for bare texts beside a better one with vectors made ahead. ``instruction`` is what a decoder is told
@@ -93,6 +94,8 @@ class Stage:
         _choice(where, "provider", self.provider, PROVIDERS)
         if self.precision is not None:
             _choice(where, "precision", self.precision, PRECISIONS)
+            if self.precision == "bf16" and self.provider != "openvino":
+                raise ConfigError(f"{where}: precision 'bf16' needs provider 'openvino', not {self.provider!r}")
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
             raise ConfigError(f"{where}: name is {self.name!r}, expected a string")
         if self.instruction is not None and (not isinstance(self.instruction, str) or not self.instruction.strip()):

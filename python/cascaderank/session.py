@@ -1,12 +1,12 @@
-"""The only module that imports ``onnxruntime``: a model file in, arrays in, arrays out. No text, no scores."""
+"""A model file in, arrays in, arrays out: beside ``providers`` the only module that imports ``onnxruntime``."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,22 +16,10 @@ from numpy.typing import NDArray
 from cascaderank.errors import ModelError, ProviderError
 from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
+from cascaderank.providers import EXECUTION_PROVIDERS, HOST_PROVIDERS, SessionOptions, create_session, first_line
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_ARITHMETIC = re.compile("MatMul|Gemm|Attention|Softmax|LayerNorm|Gelu|Erf|Conv|Quantize")
 _NO_MEMORY = re.compile("Failed to allocate memory|bad_alloc|out of memory", re.IGNORECASE)
 _TERMINATED = "terminate flag"  # in ONNX Runtime's message when RunOptions.terminate was set
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """``provider`` is ``cpu``, ``cuda`` or ``auto``; ``threads`` work inside one run; ``spinning`` lets idle ones burn
-    their core for lower latency."""
-
-    provider: str = "auto"
-    device: int = 0
-    threads: int = 1
-    spinning: bool = False
 
 
 class Cancelled(Exception):
@@ -47,7 +35,10 @@ class OutOfMemory(RunFailed):
 
 
 class Cancellation:
-    """One request's switch: ``cancel`` ends runs in progress between two graph nodes and refuses new ones."""
+    """One request's switch: ``cancel`` ends runs in progress between two graph nodes and refuses new ones.
+
+    OpenVINO makes the whole graph one node: a run in progress there goes on to its end, and its result is dropped.
+    """
 
     def __init__(self) -> None:
         self._options: Any = None
@@ -97,19 +88,19 @@ class Session:
         self.note = ""
         self.provider = options.provider
         if options.provider == "auto":
-            self.provider = "cuda" if _PROVIDERS["cuda"] in onnxruntime.get_available_providers() else "cpu"
+            self.provider = "cuda" if EXECUTION_PROVIDERS["cuda"] in onnxruntime.get_available_providers() else "cpu"
         try:
-            inner = _create(spec, options, self.provider)
+            inner = create_session(spec, options, self.provider)
         except ProviderError as error:
             if options.provider != "auto":
                 raise
             self.provider, self.note = "cpu", f"auto chose the CPU: {error}"
-            inner = _create(spec, options, self.provider)
+            inner = create_session(spec, options, self.provider)
         self._inner = inner
         self._names = dict(spec.input.names)
         self._output = spec.output.name
         self.output_rank = _check_graph(spec, inner)
-        self.parallel = self.provider == "cpu"
+        self.parallel = self.provider in HOST_PROVIDERS
         self.threads = options.threads if self.parallel else 1
         self._past = _empty_past(spec, inner)
         self._bound: Runner | None = None
@@ -258,78 +249,7 @@ def _call(run: Callable[[], Any]) -> Any:
         if _TERMINATED in message:
             raise Cancelled from None
         failure = OutOfMemory if isinstance(error, MemoryError) or _NO_MEMORY.search(message) else RunFailed
-        raise failure(f"a run of the model failed: {_first_line(error)}") from error
-
-
-def _create(spec: ModelSpec, options: SessionOptions, provider: str) -> Any:
-    wanted = _PROVIDERS[provider]
-    available = onnxruntime.get_available_providers()
-    if wanted not in available:
-        raise ProviderError(
-            f"model {spec.name!r}: provider {provider!r} was asked for, but this ONNX Runtime has only "
-            f"{', '.join(available)}; pip install 'cascaderank[gpu]' in place of [cpu], or set provider = 'cpu'"
-        )
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 4  # errors come back as exceptions; the library is silent
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
-    # x86 without VNNI adds pairs of 8-bit products in 16 bits, which saturate: there logits of the shipped models moved
-    # by 0.2 on average (models/recipes/speed.py --saturation). A score must not depend on the processor.
-    settings.add_session_config_entry("session.x64quantprecision", "1")
-    providers: list[Any] = [wanted]
-    if provider == "cuda":
-        # Listing CUDA proves nothing: creation falls back to the CPU when its libraries do not load, and single nodes
-        # may stay there. Refusing every CPU node would refuse the shape arithmetic that ONNX Runtime keeps there on
-        # purpose, so where the nodes went is recorded and looked at. TF32 off: a score must equal the CPU's.
-        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        providers = [(wanted, {"device_id": str(options.device), "use_tf32": "0"})]
-        preload = getattr(onnxruntime, "preload_dlls", None)
-        if preload is not None:
-            preload()
-    try:
-        inner = onnxruntime.InferenceSession(_model_bytes_or_path(spec), settings, providers=providers)
-    except Exception as error:
-        if provider == "cuda":
-            raise ProviderError(f"model {spec.name!r}: CUDA cannot be used: {_first_line(error)}") from error
-        raise ModelError(
-            f"{spec.model_file}: ONNX Runtime {onnxruntime.__version__} cannot load it: {_first_line(error)}; "
-            f"files beside model.onnx must be listed under [files]; re-export or copy the whole folder"
-        ) from error
-    inner.disable_fallback()
-    used = inner.get_providers()
-    if used[0] != wanted:
-        raise ProviderError(
-            f"model {spec.name!r}: asked for {wanted}, ONNX Runtime used {used[0]}; its libraries did not load, "
-            "`python bench/gpu_check.py` says more"
-        )
-    if provider != "cpu":
-        check_assignment(spec.name, wanted, node_providers(inner))
-    return inner
-
-
-def node_providers(inner: Any) -> list[tuple[str, str]]:
-    """``(operator, provider)`` of every node, where this ONNX Runtime records it (1.24 and later), else nothing."""
-    read = getattr(inner, "get_provider_graph_assignment_info", None)
-    if read is None:
-        return []
-    return [(node.op_type, part.ep_name) for part in read() for node in part.get_nodes()]
-
-
-def check_assignment(name: str, wanted: str, nodes: Sequence[tuple[str, str]]) -> None:
-    """Refuse a session whose arithmetic is not on the provider that was asked for; shape nodes may be anywhere."""
-    elsewhere = sorted({operator for operator, used in nodes if used != wanted and _ARITHMETIC.search(operator)})
-    if elsewhere:
-        raise ProviderError(
-            f"model {name!r}: {wanted} has no kernels for {', '.join(elsewhere)}, they would run on the CPU; a "
-            "dynamically quantised int8 graph is made for CPUs, export the model with --precision fp16 for a GPU"
-        )
-
-
-def _model_bytes_or_path(spec: ModelSpec) -> bytes | str:
-    """Bytes when the graph stands alone, so that external data the manifest does not list cannot be read unseen."""
-    others = set(spec.files) - {"model.onnx", "tokenizer.json"}
-    return str(spec.model_file) if others else spec.model_file.read_bytes()
+        raise failure(f"a run of the model failed: {first_line(error)}") from error
 
 
 def _check_graph(spec: ModelSpec, inner: Any) -> int:
@@ -387,7 +307,3 @@ def _empty_past(spec: ModelSpec, inner: Any) -> NDArray[np.float32] | None:
             "heads, tokens, size] with fixed layers, heads and size; re-export"
         )
     return np.zeros((fixed[0], 1, fixed[1], 0, fixed[2]), np.float32)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

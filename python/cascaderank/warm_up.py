@@ -71,9 +71,9 @@ def warm_up(name: str, stage: Stage, scorer: Scorer) -> Warmed:
 
 
 def _others(stage: Stage, part: ModelPart, usual: RunPlan) -> Iterator[RunPlan]:
-    """Plans worth a try beside the usual one: on a CPU, and as far as the cascade file does not say."""
+    """Plans worth a try beside the usual one: on the processor, and as far as the cascade file does not say."""
     size = part.workers.size
-    if part.session.provider != "cpu":
+    if not part.session.parallel:
         return
     if stage.threads is None and size > 1:
         yield replace(usual, lanes=1, threads=size)

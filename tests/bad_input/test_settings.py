@@ -39,11 +39,11 @@ FILES = [
     (STAGE + "[cascade.weights]\nfirst = 1\nsecond = 2", "[weights]: unknown key 'second'"),
     (STAGE + "when = { candidates_under = 3 }", "[when]: unknown key 'candidates_under'"),
     # providers and devices
-    (STAGE + 'provider = "tpu"', "provider is 'tpu', expected one of cpu, cuda, auto"),
+    (STAGE + 'provider = "tpu"', "provider is 'tpu', expected one of cpu, cuda, openvino, auto"),
     (STAGE + "provider = 3", "provider is 3"),
     (STAGE + "device = -1", "device is -1"),
     # values
-    (STAGE + 'precision = "int4"', "precision is 'int4', expected one of fp32, fp16, int8"),
+    (STAGE + 'precision = "int4"', "precision is 'int4', expected one of fp32, fp16, bf16, int8"),
     (STAGE + "weight = -1", "weight is -1"),
     (STAGE + 'weight = "1"', "weight is '1'"),
     (STAGE + "weight = nan", "weight is nan"),

@@ -12,8 +12,9 @@ from cascaderank.config import read_config
 from cascaderank.golden import make_request, template_hash
 from cascaderank.kernels import PlanRule
 from cascaderank.manifest import GoldenPair
+from cascaderank.providers import SessionOptions
 from cascaderank.schedule import Workers, clock
-from cascaderank.session import PastRunner, Session, SessionOptions
+from cascaderank.session import PastRunner, Session
 from cascaderank.stages import Counts, Decoder, Loader
 from decoder_graph import logit, make_decoder
 from tiny import ids

@@ -36,7 +36,11 @@ def test_every_refusal_is_named() -> None:
 def test_the_options_it_names_exist() -> None:
     (commands,) = (action for action in build_parser()._actions if action.dest == "command")
     assert commands.choices is not None
-    known = {flag for command in ("export", "check") for flag in commands.choices[command]._option_string_actions}
+    known = {
+        flag
+        for command in ("export", "check", "precision")
+        for flag in commands.choices[command]._option_string_actions
+    }
     named = set(re.findall(r"(--[a-z][a-z-]+)", DOC))
     assert named
     assert named <= known, named - known

@@ -12,15 +12,8 @@ import pytest
 
 from cascaderank.errors import ProviderError
 from cascaderank.model import load_spec
-from cascaderank.session import (
-    BoundRunner,
-    Cancellation,
-    Cancelled,
-    DirectRunner,
-    Session,
-    SessionOptions,
-    check_assignment,
-)
+from cascaderank.providers import SessionOptions, check_assignment
+from cascaderank.session import BoundRunner, Cancellation, Cancelled, DirectRunner, Session
 from graphs import make_slow
 from tiny import VOCABULARY, make_cross_encoder, make_encoder
 

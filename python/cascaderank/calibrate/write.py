@@ -40,11 +40,11 @@ def write_calibration(
     section["fitted_on"] = dict(fitted_on)
     section["held_back"] = dict(measured)
     document["calibration"] = section
-    _replace(path, tomlkit.dumps(document))
+    replace_file(path, tomlkit.dumps(document))
     try:
         return load_spec(spec.folder, verify=False)
     except CascadeError:
-        _replace(path, before)
+        replace_file(path, before)
         raise
 
 
@@ -70,7 +70,7 @@ def write_weights(
     for stage, share in zip(document["stage"], weights, strict=True):
         if share is not None:
             stage["weight"] = significant(share)
-    _replace(target, tomlkit.dumps(document))
+    replace_file(target, tomlkit.dumps(document))
     return read_config(target)
 
 
@@ -80,7 +80,7 @@ def _inline(tomlkit: Any, values: Mapping[str, float]) -> Any:
     return table
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """In one step: whoever reads the file meanwhile sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")

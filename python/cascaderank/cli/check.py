@@ -37,7 +37,7 @@ _OTHER = "The recipe needs two eggs, some flour and a pinch of salt."
 def add_parser(commands: Any) -> None:
     parser = add_command(commands, "check", "check model folders, cascade files and stores", _TEXT, _EXAMPLES)
     parser.add_argument("targets", metavar="FOLDER_OR_NAME", nargs="+", help="or a cascade file (.toml), or a store")
-    parser.add_argument("--provider", choices=("cpu", "cuda", "auto"), default="auto", help="for folders")
+    parser.add_argument("--provider", choices=("cpu", "cuda", "openvino", "auto"), default="auto", help="for folders")
     parser.add_argument(
         "--against", metavar="HF_FOLDER", help="the Hugging Face model it came from: repeat the parity run"
     )

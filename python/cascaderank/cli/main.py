@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, profile, rank, serve, swap, tune
+from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, precision, profile, rank, serve, swap, tune
 from cascaderank.errors import CascadeError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
@@ -31,6 +31,7 @@ Reranking cascades: cheap models on many candidates, expensive ones on the few t
   cascaderank evaluate                         what each stage gains and loses on a labelled collection, with intervals
   cascaderank calibrate MODEL                  probabilities from logits, written into the manifest
   cascaderank tune cascade.toml --data DIR     choose cut-offs for a budget from labelled queries
+  cascaderank precision cascade.toml --data DIR   which arithmetic is fastest on this processor, and what it costs
   cascaderank serve cascade.toml               the rerank endpoints that clients know, metrics, models swapped live
   cascaderank swap http://localhost:8100       make a running server load new models, or roll back
 """
@@ -47,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print versions and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (demo, rank, index, check, export, bench, profile, evaluate, calibrate, tune, serve, swap):
+    for module in (demo, rank, index, check, export, bench, profile, evaluate, calibrate, tune, precision, serve, swap):
         module.add_parser(commands)
     return parser
 
@@ -95,7 +96,7 @@ def _print_versions() -> int:
     from cascaderank import __version__
 
     runtimes = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
+    for name in ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"):
         with contextlib.suppress(PackageNotFoundError):
             runtimes.append(f"{name} {version(name)}")
     print(f"cascaderank {__version__} ({', '.join(runtimes)}; Python {platform.python_version()})")

@@ -16,12 +16,14 @@ from cascaderank.evaluate.latency import measure_latency, summarize
 from cascaderank.evaluate.quality import measure_quality
 from cascaderank.evaluate.reference import compare_with_last_model
 from cascaderank.evaluate.requests import Request, evenly
+from cascaderank.processor import processor_flags, processor_name
 from cascaderank.schedule import available_cores
 from cascaderank.store import Store
 
 Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 FORMAT = 1
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,12 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": processor_name(),
+        "flags": list(processor_flags()),
         "cores": available_cores(),
         "python": platform.python_version(),
-        "onnxruntime": _version("onnxruntime") or _version("onnxruntime-gpu"),
+        "onnxruntime": next(
+            filter(None, map(_version, ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"))), None
+        ),
         "numpy": _version("numpy"),
     }
 
@@ -111,15 +116,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def processor_name() -> str | None:
-    """The processor's name where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
 def describe_cascade(cascade: Cascade) -> dict[str, Any]:

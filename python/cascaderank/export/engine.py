@@ -27,13 +27,23 @@ Float32 = NDArray[np.float32]
 class Engine:
     """Scores with one model folder on the CPU; ``max_rows`` rows share a micro-batch (1: every row alone).
 
+    ``provider`` and ``precision`` are a stage's.
+
     Close it, or use it as a context manager. Raises what loading a stage raises.
     """
 
-    def __init__(self, folder: Path, max_rows: int = 1, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_rows: int = 1,
+        workers: int | None = None,
+        *,
+        provider: str = "cpu",
+        precision: str | None = None,
+    ) -> None:
         self._workers = Workers(workers)
         try:
-            stage = Stage(model=folder, keep=1, provider="cpu", max_rows=max_rows, token_budget=1 << 20)
+            stage = Stage(folder, 1, precision=precision, provider=provider, max_rows=max_rows, token_budget=1 << 20)
             self.scorer = Loader(self._workers, None).load(stage)
         except BaseException:
             self._workers.close()

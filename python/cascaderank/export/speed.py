@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cascaderank.evaluate.bench import processor_name
 from cascaderank.export.engine import Engine
 from cascaderank.export.extras import require
 from cascaderank.export.pairs import SENTENCE
 from cascaderank.export.report import Ratio, Speed
+from cascaderank.processor import processor_name
 from cascaderank.session import Cancellation
 
 Int64 = NDArray[np.int64]
@@ -36,7 +36,7 @@ def measure_speed(fp32: Path, folder: Path) -> Speed:
 
 
 def _ratio(before: Engine, after: Engine, tokens: int) -> Ratio:
-    row = _row(before, tokens)
+    row = make_row(before, tokens)
     options = Cancellation().options()
     times: list[tuple[float, float]] = []
     with before.part.session.lease() as exact, after.part.session.lease() as changed:
@@ -55,7 +55,7 @@ def _ratio(before: Engine, after: Engine, tokens: int) -> Ratio:
     return Ratio(tokens, len(measured), lower, median, upper)
 
 
-def _row(engine: Engine, tokens: int) -> dict[str, Int64]:
+def make_row(engine: Engine, tokens: int) -> dict[str, Int64]:
     """One row of ordinary words by role, int64 ``[1, tokens]`` each."""
     encoded = engine.part.tokenizer.encode(SENTENCE)
     ids = np.resize(np.asarray(encoded, np.int64), (1, tokens))

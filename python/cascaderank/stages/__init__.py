@@ -8,8 +8,9 @@ from pathlib import Path
 from cascaderank.config import Stage
 from cascaderank.errors import ModelError
 from cascaderank.model import ModelSpec, find_folder, load_spec
+from cascaderank.providers import SessionOptions
 from cascaderank.schedule import Workers
-from cascaderank.session import Session, SessionOptions
+from cascaderank.session import Session
 from cascaderank.stages.base import Counts, ModelPart, Scored, Scorer, check_precision, plan_rule
 from cascaderank.stages.bi_encoder import BiEncoder
 from cascaderank.stages.cross_encoder import CrossEncoder
@@ -54,7 +55,9 @@ class Loader:
                 f"stage {spec.name!r}: an instruction was given, but this {spec.kind} takes none (no "
                 "input.instruction_prefix in model.toml); remove it"
             )
-        options = SessionOptions(stage.provider, stage.device, stage.threads or 1, stage.spinning)
+        options = SessionOptions(
+            stage.provider, stage.device, stage.threads or 1, stage.spinning, bf16=stage.precision == "bf16"
+        )
         tokenizer = self._tokenizer(spec)
         session = self._sessions.get((spec.digest, options))
         if session is None:

@@ -137,7 +137,7 @@ class ModelPart:
         rule = self.rule
         if request.budget.due is not None:
             # Best first: rows are sorted by length only inside windows of one micro-batch, which is one row on a CPU.
-            rows_together = 1 if self.session.provider == "cpu" else rule.max_rows
+            rows_together = 1 if self.session.parallel else rule.max_rows
             rule = PlanRule(rule.token_budget, rows_together, rows_together, rule.width_multiple)
         made = plan(texts, rows, len(query), form, rule)
         counts.truncated_texts += made.truncated_texts
@@ -268,17 +268,18 @@ def plan_rule(stage: Stage, spec: ModelSpec, session: Session) -> PlanRule:
     device rows share a run up to 16384 tokens, widths rounded up to 32 so that buffers are reused; a model that is not
     batch-invariant still goes alone.
     """
-    alone = session.provider == "cpu" or not spec.batch_invariant
+    alone = session.parallel or not spec.batch_invariant
     return PlanRule(
         token_budget=stage.token_budget or 16_384,
         max_rows=stage.max_rows or (1 if alone and stage.token_budget is None else 128),
         window=1 << 40,
-        width_multiple=1 if session.provider == "cpu" else 32,
+        width_multiple=1 if session.parallel else 32,
     )
 
 
 def check_precision(stage: Stage, spec: ModelSpec) -> None:
-    if stage.precision is not None and stage.precision != spec.precision:
+    held = "fp32" if stage.precision == "bf16" else stage.precision  # OpenVINO rounds while it computes
+    if held is not None and held != spec.precision:
         raise ModelError(
             f"stage {spec.name!r}: precision {stage.precision!r} was asked for, {spec.folder} holds {spec.precision}; "
             "point model at a folder of that precision (cascaderank export --precision)"
