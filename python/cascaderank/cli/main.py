@@ -13,7 +13,21 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-from cascaderank.cli import bench, calibrate, check, demo, evaluate, export, index, precision, profile, rank, serve, swap, tune
+from cascaderank.cli import (
+    bench,
+    calibrate,
+    check,
+    demo,
+    evaluate,
+    export,
+    index,
+    precision,
+    profile,
+    rank,
+    serve,
+    swap,
+    tune,
+)
 from cascaderank.errors import CascadeError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 1, 130, 141
