@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from calibrated import add_calibration
 from cascaderank.cli.main import main
+from tiny import make_cross_encoder
 
 pytest.importorskip("ir_measures", reason="needs ir-measures: pip install 'cascaderank[evaluate]'")
 pytest.importorskip("scipy", reason="needs scipy: pip install 'cascaderank[evaluate]'")
@@ -59,6 +61,25 @@ def test_every_stage_is_measured_and_its_losses_are_named(run: Any, capsys: pyte
     printed = capsys.readouterr().out
     for text in ("recall@kept", "MAP", "P99", "3 queries are few", "did not find 0 of 4", "ce lost"):
         assert text in printed
+
+
+def test_the_report_is_a_page_and_knows_what_probabilities_are_worth(
+    run: Any, models: Path, beir: Path, tmp_path: Path
+) -> None:
+    """The counting model calibrated: what `evaluate` says of it are the pairs that its stage scored, and no others."""
+    add_calibration(make_cross_encoder(tmp_path / "ce"), a=2.0, b=-3.0)
+    cascade = tmp_path / "calibrated.toml"
+    cascade.write_text(
+        f'[[stage]]\nmodel = "{models / "bi"}"\nkeep = 4\n[[stage]]\nmodel = "ce"\nkeep = 2\n', encoding="utf-8"
+    )
+    page, out = tmp_path / "page.html", tmp_path / "out.json"
+    arguments = ["evaluate", cascade, "--data", beir, "--split", "test", "--json", out, "--report", page]
+    assert main([str(argument) for argument in arguments]) == 0
+    (found,) = json.loads(out.read_text(encoding="utf-8"))["reliability"]
+    assert (found["stage"], found["pairs"]) == ("ce", 3 * 4)
+    assert [curve["method"] for curve in found["curves"]] == ["raw", "platt"]
+    assert "Solid: platt" in page.read_text(encoding="utf-8")
+    assert run()["reliability"] == []  # no calibration: its scores promise nothing
 
 
 def test_two_cascades_are_compared_by_query(run: Any, worst: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascaderank import kernels
+from cascaderank.evaluate.report.svg import Plot, log_ticks, ticks
 from cascaderank.tune.cost import fit_cost
 from cascaderank.tune.explore import Explorer, all_choices, count_choices, cut_offs, select
 from cascaderank.tune.pareto import answering, as_good, front, recommend, verdicts
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.policies import learn_temperatures, tune_policies
 from cascaderank.tune.run import halves
-from cascaderank.tune.svg import Plot, log_ticks, ticks
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4])

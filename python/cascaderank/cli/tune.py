@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.evaluate.requests import make_requests
     from cascaderank.evaluate.trec import read_run
     from cascaderank.tune.page import write_report
-    from cascaderank.tune.run import TuneSettings, check_settings, run_tune
+    from cascaderank.tune.run import run_tune
+    from cascaderank.tune.settings import TuneSettings, check_settings
 
     screen = console()
     settings = TuneSettings(
