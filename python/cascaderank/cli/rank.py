@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.documents import read_lines
-    from cascaderank.cli.terminal import busy, console, say
+    from cascaderank.cli.terminal import busy, console, counted, say
     from cascaderank.documents import check_query
     from cascaderank.store import Store
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         say("cascaderank: no documents; nothing to rank")
         return 0
     store = None if options.store is None else Store.open(options.store)
-    with open_cascade(options.cascade) as cascade, busy(f"ranking {len(lines.documents)} documents"):
+    with open_cascade(options.cascade) as cascade, busy(f"ranking {counted(len(lines.documents), 'document')}"):
         ranking = cascade.rank(
             options.query, lines.documents, store=store, top_n=options.top, deadline_ms=options.deadline_ms,
             instruction=options.instruction,
