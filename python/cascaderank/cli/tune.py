@@ -63,7 +63,7 @@ def _share(text: str) -> float:
     return value
 
 
-def _some(data: BeirData, count: int | None) -> BeirData:
+def some_queries(data: BeirData, count: int | None) -> BeirData:
     """``count`` of the queries at equal distances; all of them where there are no more."""
     names = list(data.queries)
     if count is None or count >= len(names):
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     config = default_config() if options.cascade is None else read_config(options.cascade)
-    data = _some(load_beir(options.data, options.split), options.queries)
+    data = some_queries(load_beir(options.data, options.split), options.queries)
     check_settings(len(data.queries), settings)
     if options.run_file is not None:
         requests = requests_from_run(data, read_run(options.run_file), options.candidates)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from cascaderank.cli.terminal import milliseconds
+from cascaderank.cli.terminal import counted, milliseconds
 from cascaderank.evaluate.report.words import cuts, interval
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _say_folds(screen: Console, found: Mapping[str, Any]) -> None:
     screen.print(
         f"cross-validated over all {folds['queries']} queries, {folds['folds']} folds: {folds['quality']:.1%} of the "
         f"nDCG@10 of the best without cut-offs (difference {folds['difference']:+.3f} {interval(folds['interval'])}), "
-        f"at {folds['latency']:.1%} of its predicted P50; {len(folds['choices'])} different choices",
+        f"at {folds['latency']:.1%} of its predicted P50; {counted(len(folds['choices']), 'choice')} among them",
         soft_wrap=True,
     )
 
