@@ -41,8 +41,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--queries", type=positive_integer, metavar="N", help="use N evenly chosen queries; default: all of the split"
     )
-    parser.add_argument(
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
         "--budget-ms", type=positive_number, default=200.0, metavar="MS", help="for the P50; default: 200"
+    )
+    budget.add_argument(
+        "--budget-share", type=_share, metavar="S", help="instead: this share of the best without cut-offs' P50"
     )
     parser.add_argument(
         "--max-recall-loss", type=_share, metavar="A", help="certify cut-offs that lose at most this share on average"
@@ -89,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     screen = console()
     settings = TuneSettings(
         budget_ms=options.budget_ms,
+        budget_share=options.budget_share,
         max_recall_loss=options.max_recall_loss,
         confidence=options.confidence,
         certify=options.certify,

@@ -59,7 +59,7 @@ def find_outcome(
     curves = plateau_curves(explorer, names, grid, choosing)
     places = np.flatnonzero(allowed)
     on_front = places[front(quality[places], p50[places])]
-    uncut = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == max(grid)) | (keeps == 0)).all(axis=1))
+    uncut = _uncut(keeps)
     exhaustive = best_uncut(explored.ndcg, uncut)
     plateau = np.array([[curve.chosen for curve in curves]], np.int64)
     files = _files(
@@ -106,6 +106,19 @@ def find_outcome(
         "lost": find_lost(explorer, names, keeps[chosen], requests, reporting),
     }
     return Outcome(explorer, _row(keeps, chosen), files, found, seconds)
+
+
+def uncut_ms(explorer: Explorer, keeps: Int64, choosing: Int64) -> float:
+    """The predicted P50 of the best choice without cut-offs, by the queries that choose."""
+    uncut = _uncut(keeps)
+    explored = explorer.run(Choices.fixed(keeps[uncut]), choosing)
+    return float(np.median(explored.ms[best_uncut(explored.ndcg, np.arange(len(uncut)))]))
+
+
+def _uncut(keeps: Int64) -> Int64:
+    """Places of the choices that cut nothing, stages left out or not; not that of the first pass alone."""
+    found: Int64 = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == keeps.max()) | (keeps == 0)).all(axis=1))
+    return found
 
 
 def _row(keeps: Int64, place: int) -> Choices:

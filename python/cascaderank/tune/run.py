@@ -23,7 +23,7 @@ from cascaderank.store import Store
 from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
-from cascaderank.tune.outcome import Outcome, find_outcome
+from cascaderank.tune.outcome import Outcome, find_outcome, uncut_ms
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
 from cascaderank.tune.settings import TuneSettings, check_settings
 from cascaderank.tune.write import chosen_config, write_config
@@ -100,6 +100,8 @@ def run_tune(
         grid = cut_offs(most, len(names), [stage.keep for stage in config.stages])
         keeps = _choices(config, grid)
         choosing, reporting = halves(len(requests), settings.seed)
+        if settings.budget_share is not None:
+            settings = replace(settings, budget_ms=settings.budget_share * uncut_ms(explorer, keeps, choosing))
         begun = clock()
         outcome = find_outcome(explorer, config, names, requests, grid, keeps, choosing, reporting, settings)
         seconds = clock() - begun
