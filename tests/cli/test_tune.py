@@ -158,6 +158,14 @@ def test_margins_can_be_certified(
     assert all(stage.keep == 20 for stage in stages)
 
 
+def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path, tmp_path: Path) -> None:
+    arguments = ["tune", two_stages, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
+    assert main([*map(str, arguments), "--budget-share", "0.5"]) == 0
+    settings = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["budget_share"] == 0.5
+    assert 0 < settings["budget_ms"] != 200.0
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
