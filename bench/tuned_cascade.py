@@ -27,7 +27,7 @@ from cascaderank.evaluate import bootstrap_interval, load_beir
 from cascaderank.evaluate.bench import processor_name
 from cascaderank.evaluate.requests import Request, evenly, make_requests
 from cascaderank.flow import Flow
-from cascaderank.kernels import Choices
+from cascaderank.kernels import Choices, Explored
 from cascaderank.schedule import Workers
 from cascaderank.store import Store
 from cascaderank.tune.cost import StageCost
@@ -44,9 +44,15 @@ def keeps_of(whole: CascadeConfig, part: CascadeConfig, size: int) -> list[int]:
 
 
 def quality(
-    whole: CascadeConfig, requests: list[Request], qrels: Any, store: Store, scores: Path, rows: list[list[int]]
-) -> np.ndarray[Any, Any]:
-    """nDCG@10 of every row of cut-offs, ``[rows, queries]``."""
+    whole: CascadeConfig,
+    requests: list[Request],
+    qrels: Any,
+    store: Store,
+    scores: Path,
+    rows: list[list[int]],
+    per_token: list[float],
+) -> Explored:
+    """nDCG@10 of every row of cut-offs, ``[rows, queries]``, and its cost in tokens weighted by ``per_token``."""
     workers = Workers(whole.workers)
     try:
         flow = Flow(whole, workers)
@@ -54,9 +60,9 @@ def quality(
             flow, requests, store, scores, progress=lambda done, total: print(f"\r{done}/{total}", end="", flush=True)
         )
         print()
-        free = [StageCost(0.0, 1.0, 0.0, 0.0, 0)] * len(whole.stages)  # times are measured, not predicted, below
-        explorer = Explorer(make_table(table, requests, qrels, free), flow.fusion, 0.0)
-        return explorer.run(Choices.fixed(np.array(rows, np.int64)), np.arange(len(requests))).ndcg
+        costs = [StageCost(0.0, 0.0, value, 0.0, 0) for value in per_token]
+        explorer = Explorer(make_table(table, requests, qrels, costs), flow.fusion, 0.0)
+        return explorer.run(Choices.fixed(np.array(rows, np.int64)), np.arange(len(requests)))
     finally:
         workers.close()
 
@@ -88,7 +94,11 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--timed", type=int, default=12)
+    parser.add_argument("--timed", type=int, default=12, help="queries to run for real; 0: none")
+    parser.add_argument(
+        "--per-token", type=float, nargs="+", default=[0.0, 0.33, 1.0], metavar="C",
+        help="what a token costs by stage; default: the shipped models' (models/README.md), stored vectors nothing",
+    )  # fmt: skip
     parser.add_argument("--scores", type=Path, default=Path("scores"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -106,29 +116,31 @@ def main() -> None:
     for used in product((0, size), repeat=len(names)):
         if any(used):
             rows["all by " + " + ".join(name for name, keep in zip(names, used, strict=True) if keep)] = list(used)
-    found = quality(whole, requests, data.qrels, store, options.scores, list(rows.values()))
+    explored = quality(whole, requests, data.qrels, store, options.scores, list(rows.values()), options.per_token)
+    found, costs = explored.ndcg, np.median(explored.ms, axis=1)
+    costs = costs / costs[list(rows).index("exhaustive")]
     reference = found[list(rows).index("exhaustive")].astype(np.float64)
     uncut = [place for place, name in enumerate(rows) if name.startswith("all by")]
     strongest = found[max(uncut, key=lambda place: float(found[place].mean()))].astype(np.float64)
     print(f"{options.data.name}, {options.split}: {len(requests)} queries, {size} candidates; {processor_name()}")
     entries = []
-    for name, values in zip(rows, found.astype(np.float64), strict=True):
+    for name, values, cost in zip(rows, found.astype(np.float64), costs.tolist(), strict=True):
         ends = bootstrap_interval(values - reference)
         entry = {
             "name": name, "keeps": rows[name], "ndcg_10": float(values.mean()),
             "interval": bootstrap_interval(values), "of_reference": float(values.mean() / reference.mean()),
             "difference": float((values - reference).mean()), "difference_interval": ends,
-            "of_strongest": float(values.mean() / strongest.mean()),
+            "of_strongest": float(values.mean() / strongest.mean()), "cost": cost,
         }  # fmt: skip
         entries.append(entry)
         print(
             f"{name:55} {rows[name]!s:16} nDCG@10 {entry['ndcg_10']:.4f}  {entry['of_reference']:7.2%} of exhaustive "
             f"({entry['difference']:+.4f}, 95 % {ends[0]:+.4f} to {ends[1]:+.4f}), {entry['of_strongest']:.2%} of the "
-            "strongest"
+            f"strongest; cost {cost:.1%}"
         )
-    took = times(tuned, evenly(requests, options.timed), store)
+    took = times(tuned, evenly(requests, options.timed), store) if options.timed else {"exhaustive": []}
     base = np.array(took["exhaustive"])
-    for name, values in took.items():
+    for name, values in took.items() if options.timed else ():
         low, middle, high = np.quantile(np.array(values) / base, (0.25, 0.5, 0.75))
         print(f"{name:12} P50 {np.median(values):8.1f} ms, of exhaustive {middle:.4f} ({low:.4f} to {high:.4f})")
     if options.json is not None:
