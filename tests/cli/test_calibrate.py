@@ -49,12 +49,12 @@ def arguments(target: Path, lists: Path, *more: str | Path) -> list[str]:
 
 def test_a_model_gets_probabilities(tmp_path: Path, lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_cross_encoder(tmp_path / "m")
-    report, plot = tmp_path / "r.json", tmp_path / "r.svg"
-    assert main(arguments(folder, lists, "--pairs", "judged", "--json", report, "--plot", plot)) == 0
+    report, page = tmp_path / "r.json", tmp_path / "r.html"
+    assert main(arguments(folder, lists, "--pairs", "judged", "--json", report, "--report", page)) == 0
     found = json.loads(report.read_text(encoding="utf-8"))
     assert found["helps"] is True
     assert [entry["method"] for entry in found["methods"]] == ["raw", "temperature", "platt", "beta", "isotonic"]
-    assert "<svg" in plot.read_text(encoding="utf-8")
+    assert f"Chosen: {found['chosen']}" in page.read_text(encoding="utf-8")
     manifest = load_spec(folder).manifest["calibration"]
     assert manifest["fitted_on"]["queries"] == found["fitted_on"]["queries"] > 50
     assert manifest["held_back"]["ece_after"] < manifest["held_back"]["ece_before"] / 2
@@ -112,7 +112,7 @@ def test_a_cascade_gets_weights(tmp_path: Path, lists: Path, capsys: pytest.Capt
     [
         (["--relevant-from", "9"], 1, "0 of"),
         (["--queries", "1"], 1, "1 query; at least 2"),
-        (["--plot", "x.pdf"], 1, ".svg or .png"),
+        (["--report", "no/such/folder/x.html"], 2, "not a folder"),
         (["--first-pass", "dense"], 1, "no cascade is at hand"),
         (["--json", "no/such/folder/x.json"], 2, "not a folder"),
     ],

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from cascaderank.cli.main import main
+from calibrated import add_calibration
+from cascaderank import Cascade, Store
+from cascaderank.cli.labelled import read_labelled
+from cascaderank.cli.main import build_parser, main
+from cascaderank.config import read_config
+from cascaderank.evaluate import load_beir
+from cascaderank.evaluate.candidates import requests_by_vectors
+from tiny import make_cross_encoder, make_encoder
 
 pytest.importorskip("ir_measures", reason="needs ir-measures: pip install 'cascaderank[evaluate]'")
 pytest.importorskip("scipy", reason="needs scipy: pip install 'cascaderank[evaluate]'")
@@ -59,6 +66,25 @@ def test_every_stage_is_measured_and_its_losses_are_named(run: Any, capsys: pyte
     printed = capsys.readouterr().out
     for text in ("recall@kept", "MAP", "P99", "3 queries are few", "did not find 0 of 4", "ce lost"):
         assert text in printed
+
+
+def test_the_report_is_a_page_and_knows_what_probabilities_are_worth(
+    run: Any, models: Path, beir: Path, tmp_path: Path
+) -> None:
+    """The counting model calibrated: what `evaluate` says of it are the pairs that its stage scored, and no others."""
+    add_calibration(make_cross_encoder(tmp_path / "ce"), a=2.0, b=-3.0)
+    cascade = tmp_path / "calibrated.toml"
+    cascade.write_text(
+        f'[[stage]]\nmodel = "{models / "bi"}"\nkeep = 4\n[[stage]]\nmodel = "ce"\nkeep = 2\n', encoding="utf-8"
+    )
+    page, out = tmp_path / "page.html", tmp_path / "out.json"
+    arguments = ["evaluate", cascade, "--data", beir, "--split", "test", "--json", out, "--report", page]
+    assert main([str(argument) for argument in arguments]) == 0
+    (found,) = json.loads(out.read_text(encoding="utf-8"))["reliability"]
+    assert (found["stage"], found["pairs"]) == ("ce", 3 * 4)
+    assert [curve["method"] for curve in found["curves"]] == ["raw", "platt"]
+    assert "Solid: platt" in page.read_text(encoding="utf-8")
+    assert run()["reliability"] == []  # no calibration: its scores promise nothing
 
 
 def test_two_cascades_are_compared_by_query(run: Any, worst: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,3 +153,40 @@ def test_what_cannot_work_is_said(
     else:
         assert main(arguments) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_dense_first_pass_is_the_cascades_own(models: Path, beir: Path, tmp_path: Path) -> None:
+    """Its first bi-encoder that meets stored documents, and its rule for queries that are too long."""
+    make_encoder(tmp_path / "raw_only", max_length=24)
+    cascade = tmp_path / "cascade.toml"
+    cascade.write_text(
+        "[cascade]\ntruncate_query = true\n"
+        '[[stage]]\nmodel = "raw_only"\nkeep = 5\nwhen = { stored = false }\n'
+        f'[[stage]]\nmodel = "{models / "bi"}"\nkeep = 4\n',
+        encoding="utf-8",
+    )
+    config = read_config(cascade)
+    with Cascade(config) as loaded:
+        options = build_parser().parse_args(["evaluate", str(cascade), "--data", str(beir), "--split", "test"])
+        options.first_pass, options.store = "dense", tmp_path / "vectors.store"
+        long = read_labelled(options, loaded).requests
+        data = load_beir(beir, "test")
+        data.queries["q1"] = "red " * 500
+        again = requests_by_vectors(data, config, config.stages[1], Store.open(options.store), 3, hybrid=False)
+    assert [len(request.ids) for request in (*long, *again)] == [6] * 3 + [3] * 3
+
+
+def test_a_store_of_other_models_is_refused_before_the_work(
+    run: Any, models: Path, beir: Path, cascade_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "docs.store"
+    run("--store", store)
+    make_encoder(tmp_path / "other", max_length=24)
+    other = tmp_path / "other.toml"
+    other.write_text('[[stage]]\nmodel = "other"\nkeep = 2\n', encoding="utf-8")
+    for first_pass in ("bm25", "dense"):
+        arguments = ["evaluate", other, "--data", beir, "--split", "test", "--store", store, "--first-pass", first_pass]
+        assert main([str(argument) for argument in arguments]) == 1
+        said = capsys.readouterr().err
+        assert "docs.store: no vectors of model 'other'" in said
+        assert "made by bi, ce" in said

@@ -152,8 +152,8 @@ def test_delete_and_compact(index: Callable[..., str], corpus: Path, tmp_path: P
     store, ids = tmp_path / "store", tmp_path / "ids.txt"
     index(corpus, store)
     ids.write_text('b\n\nnowhere\n{"_id": 7}\n')
-    assert index(store, "--delete", ids, cascade=None) == f"{store}: 2 of 3 ids deleted; 1 documents\n"
-    assert index(store, "--compact", cascade=None) == f"{store}: 1 segments are 1; 1 documents\n"
+    assert index(store, "--delete", ids, cascade=None) == f"{store}: 2 of 3 ids deleted; 1 document\n"
+    assert index(store, "--compact", cascade=None) == f"{store}: 1 segment before, 1 now; 1 document\n"
     assert Store.open(store).ids == ("a",)
     assert Store.open(store).segments[0].deleted is None
 
@@ -164,7 +164,7 @@ def test_check_a_store(
     store = tmp_path / "store"
     index(corpus, store, "--vectors", "fp16")
     assert main(["check", str(store)]) == 0
-    assert "3 documents in 1 segments" in capsys.readouterr().out
+    assert "3 documents in 1 segment," in capsys.readouterr().out
     file = store / "00000001.vectors0"
     file.write_bytes(b"\x01" + file.read_bytes()[1:])
     assert main(["check", str(store)]) == 1

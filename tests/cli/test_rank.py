@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from calibrated import add_calibration
 from cascaderank import Cascade
 from cascaderank.cli.main import main
 from decoder_graph import make_decoder
+from tiny import make_cross_encoder
 
 ROWS = [
     {"id": "a", "text": "green fish", "score": 3.0, "url": "u/a"},
@@ -134,6 +136,21 @@ def test_any_output_encoding_gives_json(
     assert (done.returncode, done.stderr) == (0, "")
     row = json.loads(done.stdout.encode("latin-1").decode(encoding) if encoding != "utf-8" else done.stdout)
     assert (row["text"], row["title"]) == ("red \u00e9", "\ud800 \u732b")
+
+
+def test_probabilities_are_shown_where_there_are_some(
+    docs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_calibration(make_cross_encoder(tmp_path / "ce"), a=1.0, b=-2.0)
+    cascade = tmp_path / "c.toml"
+    cascade.write_text('[[stage]]\nmodel = "ce"\nkeep = 3\n', encoding="utf-8")
+    arguments = ["rank", "red cat dog", str(docs), "--cascade", str(cascade), "--top", "1"]
+    assert main([*arguments, "--format", "table"]) == 0
+    table = capsys.readouterr().out
+    assert "probability" in table
+    assert "0.731" in table  # three equal words: the sigmoid of 3 - 2
+    assert main([*arguments, "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out)["probability"] == pytest.approx(0.7310586)
 
 
 def test_table_on_a_poor_terminal(program, cascade_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,13 @@ def test_the_recommended_cascade_is_what_was_explored(found: dict[str, Any], tun
             for name in found["per_query_ids"]
         ]
     assert found["held_back"]["recommended"]["ndcg_10"] == pytest.approx(np.mean(values), abs=1e-6)
+    for name, shown in (
+        ("best", "best within the budget"),
+        ("plateau", "plateau rule"),
+        ("exhaustive", "best without cut-offs"),
+    ):
+        keeps = [stage.keep for stage in read_config(tuned / f"{name}.toml").stages]
+        assert keeps == [keep for keep in found["held_back"][shown]["keeps"] if keep]
 
 
 def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[str, Any]) -> None:
@@ -103,6 +110,9 @@ def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[st
     assert found["held_back"]["first pass alone"]["pairs"] == [0, 0]
     assert [stage["stage"] for stage in found["stages"]] == ["bi", "ce"]
     assert [curve["entering"] for curve in found["curves"]] == [30, found["curves"][0]["chosen"]]
+    folds = found["folds"]
+    assert (folds["queries"], folds["folds"]) == (80, 5)
+    assert sum(choice["folds"] for choice in folds["choices"]) == 5
     times = [row["p50_ms"] for row in found["front"]]
     assert times == sorted(times)
     assert "only 80 labelled queries" in found["warnings"][0]
@@ -146,6 +156,14 @@ def test_margins_can_be_certified(
         assert text in printed
     stages = read_config(tmp_path / "certified.toml").stages
     assert all(stage.keep == 20 for stage in stages)
+
+
+def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path, tmp_path: Path) -> None:
+    arguments = ["tune", two_stages, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
+    assert main([*map(str, arguments), "--budget-share", "0.5"]) == 0
+    settings = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["settings"]
+    assert settings["budget_share"] == 0.5
+    assert 0 < settings["budget_ms"] != 200.0
 
 
 @pytest.mark.parametrize(

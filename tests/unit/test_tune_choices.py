@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cascaderank import kernels
+from cascaderank.evaluate.report.svg import Plot, log_ticks, ticks
 from cascaderank.tune.cost import fit_cost
 from cascaderank.tune.explore import Explorer, all_choices, count_choices, cut_offs, select
+from cascaderank.tune.folds import cross_validate
 from cascaderank.tune.pareto import answering, as_good, front, recommend, verdicts
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.policies import learn_temperatures, tune_policies
 from cascaderank.tune.run import halves
-from cascaderank.tune.svg import Plot, log_ticks, ticks
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4])
@@ -188,3 +189,27 @@ def test_what_lies_outside_a_plot_sits_on_its_edge() -> None:
     plot = Plot("x", "y", (1.0, 10.0), (0.0, 1.0), log=True)
     assert plot.place(0.0, 2.0) == plot.place(1.0, 1.0)
     assert plot.place(1000.0, -1.0) == plot.place(10.0, 0.0)
+
+
+def test_folds_report_on_queries_that_did_not_choose() -> None:
+    """Against the obvious: for every fold, recommend from the others and look the own queries up."""
+    generator = np.random.default_rng(4)
+    keeps = all_choices([1, 3, 9], 2)
+    ndcg = generator.random((len(keeps), 23)).astype(np.float32)
+    ms = generator.uniform(1.0, 9.0, (len(keeps), 23)).astype(np.float32)
+    explored = kernels.Explored(ndcg, ndcg, ms, np.zeros((len(keeps), 23, 2), np.int64))
+    allowed = answering(keeps, 3)
+    uncut = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == 9) | (keeps == 0)).all(axis=1))
+    found = cross_validate(explored, keeps, allowed, uncut, 6.0, seed=1)
+    owner = np.random.default_rng(1).permutation(23) % 5
+    quality, whole = [], []
+    for query in range(23):
+        rest = [other for other in range(23) if owner[other] != owner[query]]
+        p50 = np.median(ms[:, rest], axis=1).astype(np.float64)
+        quality.append(ndcg[recommend(ndcg[:, rest], p50, keeps, allowed, 6.0)[0], query])
+        best = max(uncut.tolist(), key=lambda place: float(ndcg[place, rest].astype(np.float64).mean()))
+        whole.append(ndcg[best, query])
+    assert found["recommended"]["ndcg_10"] == pytest.approx(np.mean(quality))
+    assert found["best_without_cut_offs"]["ndcg_10"] == pytest.approx(np.mean(whole))
+    assert found["difference"] == pytest.approx(np.mean(quality) - np.mean(whole), abs=1e-6)
+    assert sum(choice["folds"] for choice in found["choices"]) == found["folds"] == 5

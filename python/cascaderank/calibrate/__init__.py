@@ -8,7 +8,7 @@ from __future__ import annotations
 from cascaderank.calibrate.choose import MethodResult, choose_method, compare_methods
 from cascaderank.calibrate.methods import fit
 from cascaderank.calibrate.pairs import LabelledPairs
-from cascaderank.calibrate.reliability import Reliability, measure_reliability
+from cascaderank.evaluate.reliability import Reliability, measure_reliability
 
 __all__ = [
     "LabelledPairs",

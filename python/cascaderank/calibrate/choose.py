@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from cascaderank.calibrate.methods import fit
 from cascaderank.calibrate.pairs import LabelledPairs
-from cascaderank.calibrate.reliability import Reliability, measure_reliability
 from cascaderank.calibration import METHODS, Calibration
 from cascaderank.errors import InputError
+from cascaderank.evaluate.reliability import RAW, Reliability, measure_reliability
 from cascaderank.kernels import Calibration as NativeCalibration
 from cascaderank.kernels import log_odds
 
 FOLDS = 5
-RAW = "raw"
-"""The sigmoid of the logit as it is: what calibration is compared with."""
 
 
 @dataclass(frozen=True, slots=True)

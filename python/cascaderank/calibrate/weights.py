@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from cascaderank.calibrate.choose import split_queries
 from cascaderank.calibrate.methods import fit, fit_logistic
 from cascaderank.calibrate.pairs import LabelledPairs
-from cascaderank.calibrate.reliability import measure_reliability
 from cascaderank.cascade import Cascade
 from cascaderank.errors import ConfigError, InputError
+from cascaderank.evaluate.reliability import measure_reliability
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Calibration as NativeCalibration
 from cascaderank.kernels import log_odds

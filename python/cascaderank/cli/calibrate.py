@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cascaderank.cli.arguments import add_command
-from cascaderank.cli.evaluate import add_collection, check_outputs
+from cascaderank.cli.evaluate import add_collection, add_report, check_outputs
 
 if TYPE_CHECKING:
     from cascaderank.calibrate import LabelledPairs, MethodResult
@@ -27,7 +27,7 @@ regression on the log-odds of all stages and the first pass, written to --out. N
 """
 _EXAMPLES = """\
   cascaderank calibrate models/my-reranker --data beir/scifact --split train --candidates 50
-  cascaderank calibrate minilm-ce-large --data lists --pairs judged --relevant-from 2 --plot reliability.svg
+  cascaderank calibrate minilm-ce-large --data lists --pairs judged --relevant-from 2 --report reliability.html
   cascaderank calibrate models/my-reranker --data beir/scifact --split train --dry-run
   cascaderank calibrate cascade.toml --data beir/scifact --split train --out weighted.toml
 """
@@ -45,14 +45,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--method", choices=("temperature", "platt", "beta", "isotonic"), help="default: the best")
     parser.add_argument("--force", action="store_true", help="write it though it does not help")
     parser.add_argument("--dry-run", action="store_true", help="fit and report, write nothing")
-    parser.add_argument("--plot", type=Path, metavar="OUT", help="reliability plot: .svg or .png")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the report")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures")
+    add_report(parser)
     parser.add_argument("--out", type=Path, metavar="OUT.toml", help="of a cascade file: where the weights go")
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    check_outputs(options.parser, options.json, options.plot, options.out)
+    check_outputs(options.parser, options.json, options.report, options.out)
     if options.target.endswith(".toml"):
         from cascaderank.cli.calibrate_weights import run_weights
 
@@ -64,15 +64,14 @@ def _calibrate(options: argparse.Namespace) -> int:
     from cascaderank.calibrate import choose_method, compare_methods
     from cascaderank.calibrate.choose import helps
     from cascaderank.calibrate.extras import require
-    from cascaderank.calibrate.plot import check_reliability_plot, save_reliability_plot
+    from cascaderank.calibrate.page import calibration_page
     from cascaderank.cli.calibrate_show import describe, show_methods
     from cascaderank.cli.terminal import busy, console, say
+    from cascaderank.evaluate.report.html import write_json
     from cascaderank.model import find_folder
 
     for module in ("tomlkit", "scipy.optimize", "sklearn.isotonic"):
         require(module)  # what is missing is said before the work
-    if options.plot is not None:
-        check_reliability_plot(options.plot)
     screen = console()
     folder = find_folder(options.target)
     with busy("loading the model"):
@@ -95,12 +94,10 @@ def _calibrate(options: argparse.Namespace) -> int:
     show_methods(screen, spec.name, fitted_on, results, chosen.method)
     useful = helps(results[0].held_back, chosen.held_back)
     report = describe(spec, fitted_on, results, chosen.method, useful)
-    if options.plot is not None:
-        save_reliability_plot(results, chosen.method, f"{spec.name}: {what}", options.plot)
     if options.json is not None:
-        import json
-
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(report, options.json)
+    if options.report is not None:
+        options.report.write_text(calibration_page(report), encoding="utf-8")
     if not useful:
         say("cascaderank: calibration does not halve the error on queries held back; the raw score is kept")
     if options.dry_run or not (useful or options.force):
@@ -161,8 +158,8 @@ def _write(
 ) -> None:
     from cascaderank.calibrate import fit
     from cascaderank.calibrate.choose import FOLDS
-    from cascaderank.calibrate.reliability import BINS
     from cascaderank.calibrate.write import significant, write_calibration
+    from cascaderank.evaluate.reliability import BINS
 
     measured: dict[str, Any] = {"folds": FOLDS, "bins": BINS}
     for when, result in (("before", results[0]), ("after", chosen)):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from cascaderank.calibrate.choose import FOLDS
-from cascaderank.calibrate.reliability import BINS
+from cascaderank.evaluate.bench import describe_machine
+from cascaderank.evaluate.reliability import BINS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +48,7 @@ def describe(
 ) -> dict[str, Any]:
     """The report that ``--json`` writes."""
     return {
+        "machine": describe_machine(),
         "model": spec.name,
         "digest": spec.digest,
         "fitted_on": dict(fitted_on),

@@ -86,7 +86,7 @@ def _check_cascade(file: Path) -> list[str]:
 
 
 def _check_store(target: str) -> list[str]:
-    from cascaderank.cli.terminal import busy
+    from cascaderank.cli.terminal import busy, counted
     from cascaderank.store import Store
 
     with busy(f"reading {target}"):
@@ -100,7 +100,8 @@ def _check_store(target: str) -> list[str]:
     ]
     held = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
     return [
-        f"{len(store)} documents in {len(store.segments)} segments, {size / 1e6:.1f} MB, vectors in {schema.precision}",
+        f"{counted(len(store), 'document')} in {counted(len(store.segments), 'segment')}, {size / 1e6:.1f} MB, vectors "
+        f"in {schema.precision}",
         f"{held}; made by {', '.join(sorted(schema.models.values()))}",
         "every file has the size and the sha256 it was written with",
     ]

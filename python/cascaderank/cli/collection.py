@@ -41,6 +41,29 @@ def read_collection(folder: Path | None, split: str | None, default: str) -> tup
     )
 
 
+def open_store(cascade: Cascade, file: Path) -> Store:
+    """An existing store, compared with what the cascade needs of it before any query is asked. Raises ``StoreError``
+    naming the model whose tokens or vectors it lacks, and the command that makes it anew."""
+    from cascaderank.errors import StoreError
+    from cascaderank.store import Store
+
+    store, wanted = Store.open(file), cascade.store_schema()
+    for what, needed, held in (
+        ("vectors", wanted.vectors, store.schema.vectors),
+        ("token vectors", wanted.token_vectors, store.schema.token_vectors),
+    ):
+        for digest, dimension in needed.items():
+            if held.get(digest) != dimension:
+                made_by = ", ".join(sorted(store.models.values()))
+                raise StoreError(
+                    f"{file}: no {what} of model {wanted.models[digest]!r} ({digest[:12]}); it was made by {made_by}; "
+                    f"{store.remedy}"
+                )
+    if not wanted.tokens.keys() <= store.schema.tokens.keys():
+        raise StoreError(f"{file}: its tokens are of another tokenizer than this cascade's; {store.remedy}")
+    return store
+
+
 def encode_candidates(
     cascade: Cascade, data: BeirData, requests: list[Request], file: Path | None, *, packaged: bool
 ) -> Store:
@@ -50,10 +73,9 @@ def encode_candidates(
     from cascaderank.cli.terminal import progress
     from cascaderank.documents import Document
     from cascaderank.evaluate.requests import candidate_documents
-    from cascaderank.store import Store
 
     if file is not None and file.exists():
-        return Store.open(file)
+        return open_store(cascade, file)
     if packaged and file is None:
         return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
     with progress("encoding the candidates, ahead of the requests") as report:

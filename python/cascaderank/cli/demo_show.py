@@ -60,6 +60,8 @@ class Show:
     def answers(self, answers: Sequence[Answer]) -> None:
         for number, answer in enumerate(answers, start=1):
             score = "" if answer.score is None else f"{answer.score:.2f}"
+            if answer.probability is not None:
+                score += f", probability {answer.probability:.2f}"
             path = " → ".join(map(str, answer.ranks))
             moved = (f"   score {score}   BM25 rank {path}", "dim")
             self._screen.print(Text.assemble((f"\n{number:2}. ", "bold"), (answer.document.id, "bold cyan"), moved))

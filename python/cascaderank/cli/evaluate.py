@@ -24,7 +24,7 @@ Python's documentation. Documents are encoded ahead unless --raw. Needs the extr
 """
 _EXAMPLES = """\
   cascaderank evaluate
-  cascaderank evaluate cascade.toml --data beir/scifact --split dev --json evaluation.json
+  cascaderank evaluate cascade.toml --data beir/scifact --split dev --report evaluation.html --json evaluation.json
   cascaderank evaluate cascade.toml --data beir/scifact --against other.toml --first-pass hybrid
   cascaderank evaluate cascade.toml --corpus corpus.jsonl --queries-file queries.tsv --qrels qrels.txt --run bm25.run
   cascaderank evaluate cascade.toml --data beir/scifact --ablation
@@ -41,7 +41,15 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="OUT", help="write everything, values and losses per query included"
     )
+    add_report(parser)
     parser.set_defaults(run=run, parser=parser)
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """``calibrate`` has the same."""
+    parser.add_argument(
+        "--report", type=Path, metavar="OUT.html", help="write tables and plots as one page that needs nothing else"
+    )
 
 
 def add_collection(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +91,12 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.evaluate.ablation import ablate_fusion
     from cascaderank.evaluate.evaluation import evaluate
     from cascaderank.evaluate.measures import import_ir_measures
+    from cascaderank.evaluate.report.evaluation import evaluation_page
+    from cascaderank.evaluate.report.html import write_json
 
     if options.raw and options.store is not None:
         options.parser.error("--raw sends texts, --store encoded documents; choose one")
-    check_outputs(options.parser, options.json)
+    check_outputs(options.parser, options.json, options.report)
     import_ir_measures()
     screen = console()
     files = [options.cascade, *([] if options.against is None else [options.against])]
@@ -117,9 +127,9 @@ def run(options: argparse.Namespace) -> int:
     if options.ablation:
         show_ablation(screen, found["ablation"])
     if options.json is not None:
-        import json
-
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_json(found, options.json)
+    if options.report is not None:
+        options.report.write_text(evaluation_page(found), encoding="utf-8")
     return 0
 
 

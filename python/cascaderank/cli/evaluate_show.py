@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from cascaderank.cli.terminal import milliseconds
+from cascaderank.cli.terminal import counted, milliseconds
+from cascaderank.evaluate.report.evaluation import SHOWN, difference, mean
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_SHOWN = {
-    "R@kept": "recall@kept",
-    "R@10": "recall@10",
-    "R@20": "recall@20",
-    "R@100": "recall@100",
-    "nDCG@10": "nDCG@10",
-    "RR@10": "MRR@10",
-    "Success@1": "accuracy@1",
-    "Success@10": "accuracy@10",
-    "AP": "MAP",
-}
 _MOST_QUERIES = 5  # of those that lost something, per stage; JSON has all
 
 
@@ -31,8 +21,8 @@ def show(screen: Console, found: Mapping[str, Any]) -> None:
     """Print an evaluation (``evaluate``)."""
     queries, machine = found["queries"], found["machine"]
     screen.print(
-        f"{found['data']}: {len(queries)} queries, {found['candidates']} candidates, relevant from grade "
-        f"{found['relevant_from']}; 95 % bootstrap intervals over queries in brackets"
+        f"{found['data']}: {counted(len(queries), 'query', 'queries')}, {counted(found['candidates'], 'candidate')}, "
+        f"relevant from grade {found['relevant_from']}; 95 % bootstrap intervals over queries in brackets"
     )
     screen.print(f"{machine['cores']} cores, {machine['processor'] or machine['machine']}\n", style="dim")
     if found["few_queries"]:
@@ -54,14 +44,9 @@ def _quality(points: Sequence[Mapping[str, Any]]) -> Table:
     for point in points:
         table.add_column(Text(point["name"]), justify="right")
     table.add_row("kept (median)", *(f"{point['kept']:.0f}" for point in points))
-    for key, title in _SHOWN.items():
-        table.add_row(title, *(_mean(point["values"][key]) for point in points))
+    for key, title in SHOWN.items():
+        table.add_row(title, *(mean(point["values"][key]) for point in points))
     return table
-
-
-def _mean(value: Mapping[str, Any]) -> str:
-    low, high = value["interval"]
-    return f"{value['mean']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _show_losses(screen: Console, losses: Sequence[Mapping[str, Any]], queries: Mapping[str, str]) -> None:
@@ -69,7 +54,7 @@ def _show_losses(screen: Console, losses: Sequence[Mapping[str, Any]], queries: 
         what = "did not find" if entry is losses[0] else "lost"
         screen.print(
             f"\n{entry['name']} {what} {entry['lost']} of {entry['relevant_in']} relevant documents, for "
-            f"{len(entry['queries'])} queries"
+            f"{counted(len(entry['queries']), 'query', 'queries')}"
         )
         for query in entry["queries"][:_MOST_QUERIES]:
             named = ", ".join(list(query["lost"])[:4]) + (" …" if len(query["lost"]) > 4 else "")
@@ -92,16 +77,11 @@ def _show_comparison(screen: Console, comparison: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for name, justify in (("at the end", "left"), ("this - other", "right"), ("p", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for key, title in _SHOWN.items():
-        table.add_row(title, *_difference(comparison["measures"][key]))
+    for key, title in SHOWN.items():
+        table.add_row(title, *difference(comparison["measures"][key]))
     screen.print(f"\nthis cascade minus the other, {comparison['test']}:")
     screen.print(table)
     screen.print(f"the other takes {comparison['time_ratio']['median']:.2f} times as long (median over queries)")
-
-
-def _difference(found: Mapping[str, Any]) -> tuple[str, str]:
-    low, high = found["interval"]
-    return f"{found['difference']:+.3f} [{low:+.3f}, {high:+.3f}]", f"{found['p_value']:.4f}"
 
 
 def show_ablation(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -111,8 +91,8 @@ def show_ablation(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, justify="left" if name == "fusion" else "right")
     measured = [entry for entry in found if "values" in entry]
     for entry in sorted(measured, key=lambda entry: -entry["values"]["nDCG@10"]["mean"]):
-        values = (_mean(entry["values"][key]) for key in ("nDCG@10", "RR@10", "AP"))
-        table.add_row(entry["fusion"], *values, *_difference(entry["to_best"]))
+        values = (mean(entry["values"][key]) for key in ("nDCG@10", "RR@10", "AP"))
+        table.add_row(entry["fusion"], *values, *difference(entry["to_best"]))
     screen.print("\nfusions over the same stages and cut-offs:")
     screen.print(table)
     for entry in found:

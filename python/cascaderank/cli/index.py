@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace, corpora: list[Path], folder: Path) -> int:
     from cascaderank.cli.arguments import open_cascade
     from cascaderank.cli.corpus import count_documents, read_corpus
-    from cascaderank.cli.terminal import progress
+    from cascaderank.cli.terminal import counted, progress
     from cascaderank.errors import StoreError
     from cascaderank.indexing import index_documents
     from cascaderank.store import Store, is_store
@@ -82,8 +82,9 @@ def _index(options: argparse.Namespace, corpora: list[Path], folder: Path) -> in
             rebuild="" if options.append else _rebuild(options, corpora, folder, vectors),
             progress=lambda done: bar(done, total),
         )
-    same = f", {report.unchanged} were stored already" if report.unchanged else ""
-    print(f"{folder}: {report.documents} documents; {report.added} encoded{same}")
+    was = "was" if report.unchanged == 1 else "were"
+    same = f", {report.unchanged} {was} stored already" if report.unchanged else ""
+    print(f"{folder}: {counted(report.documents, 'document')}; {report.added} encoded{same}")
     return 0
 
 
@@ -97,6 +98,7 @@ def _rebuild(options: argparse.Namespace, corpora: list[Path], folder: Path, vec
 
 def _delete(folder: Path, file: Path) -> int:
     from cascaderank.cli.corpus import read_id_lines
+    from cascaderank.cli.terminal import counted
     from cascaderank.store import Writer
 
     ids = read_id_lines(file)
@@ -104,15 +106,19 @@ def _delete(folder: Path, file: Path) -> int:
         count = writer.delete(ids)
         if count:
             writer.commit()
-        print(f"{folder}: {count} of {len(ids)} ids deleted; {len(writer.store)} documents")
+        print(f"{folder}: {count} of {counted(len(ids), 'id')} deleted; {counted(len(writer.store), 'document')}")
     return 0
 
 
 def _compact(folder: Path) -> int:
+    from cascaderank.cli.terminal import counted
     from cascaderank.store import Writer
 
     with Writer(folder) as writer:
         before = len(writer.store.segments)
         writer.compact()
-        print(f"{folder}: {before} segments are {len(writer.store.segments)}; {len(writer.store)} documents")
+        print(
+            f"{folder}: {counted(before, 'segment')} before, {len(writer.store.segments)} now; "
+            f"{counted(len(writer.store), 'document')}"
+        )
     return 0

@@ -11,6 +11,7 @@ from cascaderank.errors import InputError
 
 if TYPE_CHECKING:
     from cascaderank.cascade import Cascade
+    from cascaderank.config import Stage
     from cascaderank.evaluate import BeirData
     from cascaderank.evaluate.requests import Request
     from cascaderank.store import Store
@@ -99,31 +100,33 @@ def _find_candidates(
         raise InputError(
             f"--first-pass {options.first_pass}: no cascade is at hand whose bi-encoder could search; use bm25 or --run"
         )
-    model, store = _encode_corpus(options, cascade, data)
+    stage, store = _encode_corpus(options, cascade, data)
     hybrid = options.first_pass == "hybrid"
     with progress("first pass: queries") as report:
         requests = requests_by_vectors(
-            data, model, cascade.config.base, store, options.candidates, hybrid=hybrid, progress=report
+            data, cascade.config, stage, store, options.candidates, hybrid=hybrid, progress=report
         )
-    return requests, f"BM25 + {Path(model).name}" if hybrid else Path(model).name, store
+    name = Path(stage.model).name
+    return requests, f"BM25 + {name}" if hybrid else name, store
 
 
-def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData) -> tuple[str, Store]:
-    """The first bi-encoder of the cascade and a store with its vectors of the whole corpus."""
+def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData) -> tuple[Stage, Store]:
+    """The cascade's first bi-encoder stage that meets stored documents, and a store with its vectors of the corpus."""
+    from cascaderank.cli.collection import open_store
     from cascaderank.cli.demo import load_vectors
     from cascaderank.cli.terminal import progress
     from cascaderank.documents import Document
-    from cascaderank.store import Store
 
     stages = zip(cascade.config.stages, cascade.models, strict=True)
-    model = next((str(stage.model) for stage, spec in stages if spec.kind == "bi_encoder"), None)
+    found = (stage for stage, spec in stages if spec.kind == "bi_encoder" and stage.stored is not False)
+    model = next(found, None)
     if model is None:
         raise InputError(f"--first-pass {options.first_pass}: the cascade has no bi-encoder to search with; use bm25")
     documents = [Document(name, text) for name, text in data.corpus.items()]
     if _is_packaged(options):
         return model, load_vectors(cascade, documents).store
     if options.store is not None and options.store.exists():
-        return model, Store.open(options.store)
+        return model, open_store(cascade, options.store)
     with progress("encoding the corpus, ahead of the requests") as report:
         store = cascade.encode(documents, report)
     if options.store is not None:

@@ -11,7 +11,7 @@ from cascaderank.cli.arguments import add_cascade, add_command, add_deadline, op
 
 if TYPE_CHECKING:
     from cascaderank.cli.documents import Lines
-    from cascaderank.results import Hit, Ranking
+    from cascaderank.results import Ranking
 
 _TEXT = """\
 Rank documents by how well they answer QUERY.
@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cli.documents import read_lines
-    from cascaderank.cli.terminal import busy, console, say
+    from cascaderank.cli.terminal import busy, console, counted, say
     from cascaderank.documents import check_query
     from cascaderank.store import Store
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         say("cascaderank: no documents; nothing to rank")
         return 0
     store = None if options.store is None else Store.open(options.store)
-    with open_cascade(options.cascade) as cascade, busy(f"ranking {len(lines.documents)} documents"):
+    with open_cascade(options.cascade) as cascade, busy(f"ranking {counted(len(lines.documents), 'document')}"):
         ranking = cascade.rank(
             options.query, lines.documents, store=store, top_n=options.top, deadline_ms=options.deadline_ms,
             instruction=options.instruction,
@@ -107,15 +107,23 @@ def _print_table(ranking: Ranking, lines: Lines) -> None:
 
     screen = console()
     table = Table(box=None, pad_edge=False)
-    for name, justify in (("rank", "right"), ("score", "right"), ("stage", "left"), ("id", "left")):
+    calibrated = any(hit.probability is not None for hit in ranking)
+    for name, justify in (
+        ("rank", "right"),
+        ("score", "right"),
+        *([("probability", "right")] if calibrated else []),
+        ("stage", "left"),
+        ("id", "left"),
+    ):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     for hit in ranking:
         document = lines.documents[hit.index]
         text = " ".join(document.text[:500].split())
-        table.add_row(str(hit.rank), _score(hit), hit.stage or "-", Text(document.id), Text(text))
+        chance = [_number(hit.probability)] if calibrated else []
+        table.add_row(str(hit.rank), _number(hit.score), *chance, hit.stage or "-", Text(document.id), Text(text))
     screen.print(table)
 
 
-def _score(hit: Hit) -> str:
-    return "-" if hit.score is None else f"{hit.score:.3f}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

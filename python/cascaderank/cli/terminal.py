@@ -115,3 +115,8 @@ def milliseconds(value: float) -> str:
     if value < 10:
         return f"{value:.1f} ms"
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1e3:.1f} s"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``1 document``, ``2 documents``, ``5,950 queries``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -41,8 +41,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--queries", type=positive_integer, metavar="N", help="use N evenly chosen queries; default: all of the split"
     )
-    parser.add_argument(
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
         "--budget-ms", type=positive_number, default=200.0, metavar="MS", help="for the P50; default: 200"
+    )
+    budget.add_argument(
+        "--budget-share", type=_share, metavar="S", help="instead: this share of the best without cut-offs' P50"
     )
     parser.add_argument(
         "--max-recall-loss", type=_share, metavar="A", help="certify cut-offs that lose at most this share on average"
@@ -63,7 +67,7 @@ def _share(text: str) -> float:
     return value
 
 
-def _some(data: BeirData, count: int | None) -> BeirData:
+def some_queries(data: BeirData, count: int | None) -> BeirData:
     """``count`` of the queries at equal distances; all of them where there are no more."""
     names = list(data.queries)
     if count is None or count >= len(names):
@@ -83,18 +87,20 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.evaluate.requests import make_requests
     from cascaderank.evaluate.trec import read_run
     from cascaderank.tune.page import write_report
-    from cascaderank.tune.run import TuneSettings, check_settings, run_tune
+    from cascaderank.tune.run import run_tune
+    from cascaderank.tune.settings import TuneSettings, check_settings
 
     screen = console()
     settings = TuneSettings(
         budget_ms=options.budget_ms,
+        budget_share=options.budget_share,
         max_recall_loss=options.max_recall_loss,
         confidence=options.confidence,
         certify=options.certify,
         seed=options.seed,
     )
     config = default_config() if options.cascade is None else read_config(options.cascade)
-    data = _some(load_beir(options.data, options.split), options.queries)
+    data = some_queries(load_beir(options.data, options.split), options.queries)
     check_settings(len(data.queries), settings)
     if options.run_file is not None:
         requests = requests_from_run(data, read_run(options.run_file), options.candidates)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from cascaderank.cli.terminal import milliseconds
-from cascaderank.tune.words import cuts, interval
+from cascaderank.cli.terminal import counted, milliseconds
+from cascaderank.evaluate.report.words import cuts, interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +35,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
     screen.print(_held_back(found, names))
     _say_stages(screen, found)
     _say_choice(screen, found, names)
+    _say_folds(screen, found)
     _say_guarantee(screen, found, names)
     screen.print(f"per query: {found['per_query']['note']}", soft_wrap=True)
     screen.print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.glob('*.*')))}")
@@ -106,10 +107,21 @@ def _say_choice(screen: Console, found: Mapping[str, Any], names: Sequence[str])
         soft_wrap=True,
     )
     screen.print(
-        f"checked on {check['requests']} requests: predicted P50 {milliseconds(check['predicted_p50_ms'])}, measured "
-        f"{milliseconds(check['measured_p50_ms'])} ({check['ms_error']:+.0%}); nDCG@10 predicted "
-        f"{check['predicted_ndcg_10']:.3f}, measured {check['measured_ndcg_10']:.3f} ({check['ndcg_differs']} queries "
-        "differ)",
+        f"checked on {check['requests']} requests: measured P50 {milliseconds(check['measured_p50_ms'])}; predicted "
+        f"{milliseconds(check['predicted_again_p50_ms'])} ({check['ms_error_again']:+.0%}) with stages timed between "
+        f"them, {milliseconds(check['predicted_p50_ms'])} ({check['ms_error']:+.0%}) before the choice; nDCG@10 "
+        f"predicted {check['predicted_ndcg_10']:.3f}, measured {check['measured_ndcg_10']:.3f} "
+        f"({check['ndcg_differs']} queries differ)",
+        soft_wrap=True,
+    )
+
+
+def _say_folds(screen: Console, found: Mapping[str, Any]) -> None:
+    folds = found["folds"]
+    screen.print(
+        f"cross-validated over all {folds['queries']} queries, {folds['folds']} folds: {folds['quality']:.1%} of the "
+        f"nDCG@10 of the best without cut-offs (difference {folds['difference']:+.3f} {interval(folds['interval'])}), "
+        f"at {folds['latency']:.1%} of its predicted P50; {counted(len(folds['choices']), 'choice')} among them",
         soft_wrap=True,
     )
 

@@ -31,11 +31,13 @@ class FirstPass:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One of the answers: its score, and its 1-based rank in the first pass and after each stage."""
+    """One of the answers: its score, its 1-based rank in the first pass and after each stage, and the probability that
+    it is relevant where the last stage's model has a calibration."""
 
     document: Document
     score: float | None
     ranks: tuple[int, ...]
+    probability: float | None = None
 
     @property
     def body(self) -> str:
@@ -85,7 +87,10 @@ class Search:
         """The ranking's hits with their passages; ``orders`` are the ids, best first, after each stage but the last."""
         places = [{name: place for place, name in enumerate(ids, start=1)} for ids in (first.ids, *orders)]
         by_id = {document.id: document for document in self.documents}
-        return [Answer(by_id[hit.id], hit.score, (*(place[hit.id] for place in places), hit.rank)) for hit in ranking]
+        return [
+            Answer(by_id[hit.id], hit.score, (*(place[hit.id] for place in places), hit.rank), hit.probability)
+            for hit in ranking
+        ]
 
     def time_alternative(self, first: FirstPass, alone: Cascade, sample: int = SAMPLE) -> Alternative:
         """Time ``alone`` (one stage) on evenly spaced candidates, from the best to the worst."""

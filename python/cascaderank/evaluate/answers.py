@@ -8,6 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cascaderank.cascade import Cascade
 from cascaderank.evaluate.quality import StageOrders, stage_orders
 from cascaderank.evaluate.requests import Request, ranked_ids
@@ -23,7 +26,8 @@ class Answer:
     """One request, answered in full.
 
     ``orders`` has one entry for the first pass and one per stage: all candidates' ids, best first. ``kept`` says how
-    many of each went on. ``ms`` and ``trace`` are of the whole cascade's run.
+    many of each went on. ``ms`` and ``trace`` are of the whole cascade's run, and so are ``logits``: float32
+    ``[n, stages]`` in the last entry's order, NaN where a stage did not score.
     """
 
     query_id: str
@@ -31,6 +35,7 @@ class Answer:
     kept: tuple[int, ...]
     ms: float
     trace: Trace
+    logits: NDArray[np.float32] | None = None
 
 
 def answer_all(
@@ -74,4 +79,5 @@ def _answer(cascade: Cascade, orders: StageOrders, request: Request, store: Stor
         (len(request.ids), *out),
         ms,
         ranking.trace,
+        ranking.logits,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from cascaderank.cascade import Cascade
 from cascaderank.config import CascadeConfig, Stage
@@ -49,8 +47,8 @@ def require_candidates(requests: Sequence[Request]) -> None:
 
 def requests_by_vectors(
     data: BeirData,
-    model: str | os.PathLike[str],
-    base: Path | None,
+    config: CascadeConfig,
+    stage: Stage,
     store: Store,
     count: int,
     *,
@@ -59,14 +57,22 @@ def requests_by_vectors(
 ) -> list[Request]:
     """The ``count`` documents nearest to each query by a bi-encoder; ``store`` holds its vectors of the whole corpus.
 
+    ``stage`` is the bi-encoder's in the cascade ``config``: searching takes over where and how it runs, and whether a
+    long query is truncated, and none of its limits.
+
     ``hybrid`` fuses them with BM25 by reciprocal ranks over the corpus (k = 60; Cormack, Clarke and Buettcher, 2009);
     documents without a word of the query share BM25's last ranks, in the order of the corpus.
     """
     ids = list(data.corpus)
     index = Bm25(list(data.corpus.values())) if hybrid else None
+    whole = Stage(
+        stage.model, keep=len(ids), provider=stage.provider, device=stage.device, precision=stage.precision,
+        token_budget=stage.token_budget, max_rows=stage.max_rows, threads=stage.threads, spinning=stage.spinning,
+    )  # fmt: skip
     config = CascadeConfig(
-        (Stage(model, keep=len(ids)),), fusion="rrf" if hybrid else "last", max_candidates=len(ids), base=base
-    )
+        (whole,), fusion="rrf" if hybrid else "last", max_candidates=len(ids), base=config.base, workers=config.workers,
+        truncate_query=config.truncate_query, check_golden=config.check_golden,
+    )  # fmt: skip
     found: list[Request] = []
     with Cascade(config) as search:
         for number, (query_id, query) in enumerate(data.queries.items(), start=1):

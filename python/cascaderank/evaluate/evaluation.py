@@ -14,11 +14,12 @@ from cascaderank.evaluate.answers import Answer, Progress, answer_all
 from cascaderank.evaluate.bench import describe_cascade, describe_machine
 from cascaderank.evaluate.measures import import_ir_measures
 from cascaderank.evaluate.paired import TEST, compare
-from cascaderank.evaluate.points import ALL_MEASURES, Qrels, find_losses, measure_points, measure_times
+from cascaderank.evaluate.points import ALL_MEASURES, Qrels, find_losses, measure_points, measure_times, scored_pairs
+from cascaderank.evaluate.reliability import stage_reliability
 from cascaderank.evaluate.requests import Request
 from cascaderank.store import Store
 
-FORMAT = 1
+FORMAT = 2
 FEW_QUERIES = 100  # below, an interval is wide and the report says so
 
 
@@ -70,6 +71,9 @@ def _report(cascade: Cascade, answers: Sequence[Answer], qrels: Qrels, relevant_
         "points": measure_points(cascade.names, answers, qrels, relevant_from),
         "losses": find_losses(cascade.names, answers, qrels, relevant_from),
         "latency": measure_times(cascade.names, answers),
+        "reliability": stage_reliability(
+            cascade.names, cascade.models, *scored_pairs(cascade.names, answers, qrels, relevant_from)
+        ),
     }
 
 

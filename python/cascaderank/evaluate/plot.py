@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cascaderank.errors import InputError, MissingExtraError
-from cascaderank.evaluate.page import page
+from cascaderank.evaluate.report.bench import bench_page
 
 
 def save_plot(found: Mapping[str, Any], path: Path) -> None:
@@ -18,7 +18,7 @@ def save_plot(found: Mapping[str, Any], path: Path) -> None:
     """
     check_plot(path)
     if path.suffix == ".html":
-        path.write_text(page(found), encoding="utf-8")
+        path.write_text(bench_page(found), encoding="utf-8")
     else:
         _save_png(found, path)
 

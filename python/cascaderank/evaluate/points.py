@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cascaderank.evaluate.answers import Answer
 from cascaderank.evaluate.latency import spread
@@ -17,6 +18,8 @@ RECALL_KEPT = "R@kept"
 """The share of a query's relevant documents among the candidates that went on."""
 ALL_MEASURES = (RECALL_KEPT, *MEASURES)
 Qrels = Mapping[str, Mapping[str, int]]
+Float32 = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 
 def measure_points(
@@ -79,6 +82,20 @@ def find_losses(
         queries.sort(key=lambda entry: -len(entry["lost"]))  # stable: then in the order of the queries
         losses.append({"name": name, "relevant_in": entered, "lost": lost_in_all, "queries": queries})
     return losses
+
+
+def scored_pairs(
+    names: Sequence[str], answers: Sequence[Answer], qrels: Qrels, relevant_from: int = 1
+) -> tuple[list[Float32], list[Bools]]:
+    """Per stage the logits of the candidates it scored, float32 ``[pairs]``, and which of them are relevant."""
+    known = [answer for answer in answers if answer.logits is not None and len(answer.logits)]
+    if not known:
+        return [np.empty(0, np.float32)] * len(names), [np.empty(0, np.bool_)] * len(names)
+    values = np.concatenate([answer.logits for answer in known if answer.logits is not None])
+    grades = [qrels[answer.query_id].get(name, 0) for answer in known for name in answer.orders[-1]]
+    relevant, scored = np.array(grades) >= relevant_from, ~np.isnan(values)
+    columns = range(len(names))
+    return [values[scored[:, stage], stage] for stage in columns], [relevant[scored[:, stage]] for stage in columns]
 
 
 def measure_times(names: Sequence[str], answers: Sequence[Answer]) -> dict[str, Any]:

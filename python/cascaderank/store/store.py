@@ -116,9 +116,8 @@ class Store:
             unknown = np.flatnonzero(rows < 0)
             if unknown.size:
                 index = int(unknown[0])
-                raise StoreError(
-                    f"ids[{index}]: {candidates.ids[index]!r} is not in the store of {len(self)} documents"
-                )
+                size = "1 document" if len(self) == 1 else f"{len(self)} documents"
+                raise StoreError(f"ids[{index}]: {candidates.ids[index]!r} is not in the store of {size}")
             return rows
         known = np.flatnonzero(rows >= 0)
         changed = known[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,7 @@ from cascaderank.kernels import Choices, Int64
 from cascaderank.tune.explore import Explorer
 from cascaderank.tune.guarantee import Certified, certify, fixed_path, margin_path
 from cascaderank.tune.policies import scales
-
-if TYPE_CHECKING:
-    from cascaderank.tune.run import TuneSettings
-
-PATHS = ("keep", "margin")
+from cascaderank.tune.settings import TuneSettings
 
 
 def certified_choice(

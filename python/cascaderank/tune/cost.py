@@ -19,7 +19,7 @@ from cascaderank.store import Store
 from cascaderank.tune.scores import work_of
 
 Progress = Callable[[int, int], None]
-SIZES = (2, 8, 25, 80, 200)
+SIZES = (2, 5, 12, 30, 80)
 _LAST = Fusion("last", "z-score", 60.0, [], [])
 
 
@@ -73,35 +73,42 @@ def _relative_fit(parts: NDArray[np.float64], target: NDArray[np.float64]) -> ND
     return found
 
 
-def measure_costs(
-    flow: Flow,
-    requests: Sequence[Request],
-    store: Store,
-    *,
-    truncate_query: bool = False,
-    progress: Progress | None = None,
-) -> list[StageCost]:
-    """Run every stage on the first candidates of each request, in several sizes, one after another as a cascade would
-    in turn, so that a change of the machine's load meets all stages alike. Collecting and pruning are part of it."""
-    points: list[list[tuple[float, float, float]]] = [[] for _ in flow.scorers]
-    pool = Pool()
-    rounds = [(request, size) for request in requests for size in SIZES if size <= len(request.ids)]
-    rounds = rounds or [(request, len(request.ids)) for request in requests]
-    for number, (request, size) in enumerate(rounds, start=1):
-        work = work_of(request, store, truncate_query)
-        pool.reset(work.candidates.size, work.candidates.scores, len(flow.scorers), _LAST)
-        everything = pool.alive()
-        for stage, scorer in enumerate(flow.scorers):
-            # A fresh pool view per stage: each is timed on the first pass's best, whatever the stage before dropped.
-            pool.reset(work.candidates.size, work.candidates.scores, len(flow.scorers), _LAST)
+class CostMeter:
+    """Times every stage on the first candidates of each request, in several sizes: ``rounds`` of one request and one
+    size, all stages one after another as a cascade would in turn, so that a change of the machine's load meets all of
+    them alike. Collecting and pruning are part of it."""
+
+    def __init__(self, flow: Flow, requests: Sequence[Request], store: Store, truncate_query: bool = False) -> None:
+        self._flow, self._store, self._truncate_query = flow, store, truncate_query
+        rounds = [(request, size) for request in requests for size in SIZES if size <= len(request.ids)]
+        self.rounds = rounds or [(request, len(request.ids)) for request in requests]
+        self._points: list[list[tuple[float, float, float]]] = [[] for _ in flow.scorers]
+        self._pool = Pool()
+
+    def run(self, request: Request, size: int) -> None:
+        """One round."""
+        work, stages = work_of(request, self._store, self._truncate_query), len(self._flow.scorers)
+        self._pool.reset(work.candidates.size, work.candidates.scores, stages, _LAST)
+        everything = self._pool.alive()
+        for stage, scorer in enumerate(self._flow.scorers):
+            # A fresh pool per stage: each is timed on the first pass's best, whatever the stage before dropped.
+            self._pool.reset(work.candidates.size, work.candidates.scores, stages, _LAST)
             counts, begun = Counts(), clock()
             scored = scorer.score(work, everything[:size], counts)
-            pool.collect(stage, scored.positions, scored.outputs, scored.columns)
-            pool.prune(stage, max(1, size // 4), None, None)
-            points[stage].append((size, counts.tokens, (clock() - begun) * 1e3))
-        if progress is not None:
-            progress(number, len(rounds))
-    return [fit_cost(*(list(column) for column in zip(*own, strict=True))) for own in points]
+            self._pool.collect(stage, scored.positions, scored.outputs, scored.columns)
+            self._pool.prune(stage, max(1, size // 4), None, None)
+            self._points[stage].append((size, counts.tokens, (clock() - begun) * 1e3))
+
+    def run_all(self, progress: Progress | None = None) -> None:
+        for number, (request, size) in enumerate(self.rounds, start=1):
+            self.run(request, size)
+            if progress is not None:
+                progress(number, len(self.rounds))
+
+    def take(self) -> list[StageCost]:
+        """What the rounds since the last call add up to, one per stage; they are forgotten then."""
+        points, self._points = self._points, [[] for _ in self._flow.scorers]
+        return [fit_cost(*(list(column) for column in zip(*own, strict=True))) for own in points]
 
 
 def measure_overhead(cascade: Cascade, requests: Sequence[Request], store: Store) -> float:

@@ -25,6 +25,16 @@ def figures(found: Explored, row: int = 0) -> dict[str, Any]:
     }
 
 
+def summary(ndcg: NDArray[np.float32], ms: NDArray[np.float32]) -> dict[str, Any]:
+    """Mean nDCG@10 with its interval, and the predicted P50, of one value per query."""
+    quality = ndcg.astype(np.float64)
+    return {
+        "ndcg_10": float(quality.mean()),
+        "ndcg_10_interval": bootstrap_interval(quality),
+        "p50_ms": float(np.median(ms)),
+    }
+
+
 def difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[str, Any]:
     """The mean paired difference of one value per query, with its 95 % bootstrap interval."""
     values = first.astype(np.float64) - second

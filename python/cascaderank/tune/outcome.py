@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +14,14 @@ from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Choices, Explored, Int64
 from cascaderank.schedule import clock
 from cascaderank.tune.certified import certified_choice
-from cascaderank.tune.explore import Explorer
+from cascaderank.tune.explore import Explorer, join
 from cascaderank.tune.figures import difference, figures
+from cascaderank.tune.folds import cross_validate
 from cascaderank.tune.lost import find_lost
-from cascaderank.tune.pareto import answering, front, recommend, verdicts
+from cascaderank.tune.pareto import answering, best_uncut, front, recommend, verdicts
 from cascaderank.tune.per_query import Files, report_policies
 from cascaderank.tune.plateau import plateau_curves
-
-if TYPE_CHECKING:
-    from cascaderank.tune.run import TuneSettings
+from cascaderank.tune.settings import TuneSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +59,17 @@ def find_outcome(
     curves = plateau_curves(explorer, names, grid, choosing)
     places = np.flatnonzero(allowed)
     on_front = places[front(quality[places], p50[places])]
-    uncut = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == max(grid)) | (keeps == 0)).all(axis=1))
-    exhaustive = int(uncut[np.argmax(quality[uncut])])
-    files: Files = {"recommended.toml": (_row(keeps, chosen), _comment("recommended", held, chosen, settings))}
+    uncut = _uncut(keeps)
+    exhaustive = best_uncut(explored.ndcg, uncut)
+    plateau = np.array([[curve.chosen for curve in curves]], np.int64)
+    files = _files(
+        keeps, chosen, best, exhaustive, plateau, held, explorer.run(Choices.fixed(plateau), reporting), settings
+    )
     guarantee = None
     if settings.max_recall_loss is not None:
         guarantee, choice, lines = certified_choice(explorer, config, max(grid), choosing, reporting, settings)
         files["certified.toml"] = choice, lines
     own = np.array([[min(stage.keep, max(grid)) for stage in config.stages]], np.int64)
-    plateau = np.array([[curve.chosen for curve in curves]], np.int64)
     found = {
         "recommended": {
             "keeps": keeps[chosen].tolist(),
@@ -86,6 +87,9 @@ def find_outcome(
             "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
         },
         "against_exhaustive": _against(held, chosen, exhaustive),
+        "folds": cross_validate(
+            join(explored, held, choosing, reporting), keeps, allowed, uncut, settings.budget_ms, settings.seed
+        ),
         "front": [
             {
                 "keeps": keeps[place].tolist(),
@@ -104,6 +108,19 @@ def find_outcome(
     return Outcome(explorer, _row(keeps, chosen), files, found, seconds)
 
 
+def uncut_ms(explorer: Explorer, keeps: Int64, choosing: Int64) -> float:
+    """The predicted P50 of the best choice without cut-offs, by the queries that choose."""
+    uncut = _uncut(keeps)
+    explored = explorer.run(Choices.fixed(keeps[uncut]), choosing)
+    return float(np.median(explored.ms[best_uncut(explored.ndcg, np.arange(len(uncut)))]))
+
+
+def _uncut(keeps: Int64) -> Int64:
+    """Places of the choices that cut nothing, stages left out or not; not that of the first pass alone."""
+    found: Int64 = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == keeps.max()) | (keeps == 0)).all(axis=1))
+    return found
+
+
 def _row(keeps: Int64, place: int) -> Choices:
     return Choices.fixed(keeps[place : place + 1])
 
@@ -112,11 +129,31 @@ def _entry(keeps: Int64, found: Explored, row: int = 0) -> dict[str, Any]:
     return {"keeps": keeps.tolist(), **figures(found, row)}
 
 
-def _comment(name: str, held: Explored, place: int, settings: TuneSettings) -> list[str]:
+def _files(
+    keeps: Int64,
+    chosen: int,
+    best: int,
+    exhaustive: int,
+    plateau: Int64,
+    held: Explored,
+    plateau_held: Explored,
+    settings: TuneSettings,
+) -> Files:
+    """The recommendation, and what it is compared with, so that `evaluate --against` can run them on other queries."""
+    budget = f"for {settings.budget_ms:g} ms"
+    return {
+        "recommended.toml": (_row(keeps, chosen), _comment(f"recommended {budget}", held, chosen)),
+        "best.toml": (_row(keeps, best), _comment(f"the best {budget}", held, best)),
+        "plateau.toml": (Choices.fixed(plateau), _comment("the plateau rule's choice", plateau_held, 0)),
+        "exhaustive.toml": (_row(keeps, exhaustive), _comment("the best without cut-offs", held, exhaustive)),
+    }
+
+
+def _comment(what: str, held: Explored, place: int) -> list[str]:
     figure = figures(held, place)
     low, high = figure["ndcg_10_interval"]
     return [
-        f"Written by `cascaderank tune`: {name} for {settings.budget_ms:g} ms; predicted P50 {figure['p50_ms']:.0f} ms",
+        f"Written by `cascaderank tune`: {what}; predicted P50 {figure['p50_ms']:.0f} ms",
         f"On held-back queries nDCG@10 is {figure['ndcg_10']:.3f} (95 %: {low:.3f} to {high:.3f}).",
     ]
 

@@ -1,20 +1,21 @@
-"""The result as one HTML file that needs nothing else (templates: ``report.html``, ``report.css``) and as JSON."""
+"""The result as one HTML file that needs nothing else, and as JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from cascaderank.evaluate.report.html import page as whole_page
+from cascaderank.evaluate.report.html import paragraph, section, write_json
+from cascaderank.evaluate.report.reliability import reliability_parts
+from cascaderank.evaluate.report.words import cuts
 from cascaderank.tune.pictures import curve_picture, front_picture
 from cascaderank.tune.sections import (
     check_section,
     choice_section,
     curve_section,
+    folds_section,
     front_section,
     guarantee_section,
     held_back_section,
@@ -23,42 +24,53 @@ from cascaderank.tune.sections import (
     settings_section,
     stages_section,
 )
-from cascaderank.tune.words import cuts
 
 
 def write_report(found: Mapping[str, Any], folder: Path) -> None:
     """Write ``report.html`` and ``report.json`` (the same numbers) to ``folder``."""
-    (folder / "report.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(found, folder / "report.json")
     (folder / "report.html").write_text(page(found), encoding="utf-8")
 
 
 def page(found: Mapping[str, Any]) -> str:
     """The whole page of a result of ``run_tune``."""
-    here = files("cascaderank.tune")
-    template = Template((here / "report.html").read_text(encoding="utf-8"))
     names = [stage["name"] for stage in found["cascade"]["stages"]]
     settings, machine, explored = found["settings"], found["machine"], found["explored"]
-    return template.substitute(
-        style=(here / "report.css").read_text(encoding="utf-8"),
-        data=escape(found["data"]),
-        summary=escape(
-            f"{settings['queries']} labelled queries, {settings['choosing']} of them to choose with and "
-            f"{settings['reporting']} held back to report on; {settings['candidates']} candidates; "
-            f"{explored['choices']} combinations explored in {explored['seconds']:.2f} s on {machine['cores']} cores "
-            f"({machine['processor'] or machine['machine']})."
-        ),
-        warnings="".join(f'<p class="warn">{escape(text)}</p>' for text in found["warnings"]),
-        budget=f"{settings['budget_ms']:g}",
-        choice=escape(cuts(names, found["recommended"]["keeps"])),
-        choice_text=choice_section(found),
-        held_back=held_back_section(found, names),
-        front=front_picture(found) + front_section(found, names),
-        stages=stages_section(found),
-        tolerance=f"{found['curves'][0]['tolerance']:g}",
-        curves="".join(curve_picture(curve) + curve_section(curve) for curve in found["curves"]),
-        guarantee=guarantee_section(found["guarantee"], names),
-        per_query=per_query_section(found["per_query"], names),
-        check=check_section(found["check"]),
-        lost=lost_section(found["lost"], names),
-        settings=settings_section(found),
+    summary = (
+        f"{settings['queries']} labelled queries, {settings['choosing']} of them to choose with and "
+        f"{settings['reporting']} held back to report on; {settings['candidates']} candidates; "
+        f"{explored['choices']} combinations explored in {explored['seconds']:.2f} s on {machine['cores']} cores "
+        f"({machine['processor'] or machine['machine']})."
     )
+    tolerance = f"{found['curves'][0]['tolerance']:g}"
+    parts = [
+        *(paragraph(text, "warn") for text in found["warnings"]),
+        section(
+            f"Recommended for {settings['budget_ms']:g} ms",
+            paragraph(cuts(names, found["recommended"]["keeps"]), "main"),
+            choice_section(found),
+        ),
+        section(
+            "On the held-back queries",
+            paragraph("None of these queries took part in a choice."),
+            held_back_section(found, names),
+        ),
+        section("Chosen again, fold by fold", folds_section(found["folds"], names)),
+        section("Quality against latency", front_picture(found), front_section(found, names)),
+        section("Which stages pay", stages_section(found)),
+        section(
+            "Recall after each stage",
+            paragraph(
+                "Each stage is looked at on what the stage before it lets through. The plateau rule takes the smallest "
+                f"cut-off whose loss of recall, by the upper end of its 95 % interval, is at most {tolerance}."
+            ),
+            *(curve_picture(curve) + curve_section(curve) for curve in found["curves"]),
+        ),
+        section("Guarantee", guarantee_section(found["guarantee"], names)),
+        section("Cut-offs per query", per_query_section(found["per_query"], names)),
+        section("Predicted and measured", check_section(found["check"])),
+        section("Probabilities", reliability_parts(found["reliability"], "candidates of the held-back queries")),
+        section("Lost queries", lost_section(found["lost"], names)),
+        section("Settings and machine", settings_section(found)),
+    ]
+    return whole_page("tune", f"Cut-offs for {found['data']}", summary, parts)

@@ -78,6 +78,11 @@ def recommend(ndcg: Float32, ms: Float64, keeps: Int64, allowed: Bools, budget_m
     return min(counts)[2], best, ""
 
 
+def best_uncut(ndcg: Float32, uncut: Int64) -> int:
+    """Of the places ``uncut`` (no cut-off anywhere, stages left out or not) the one of the best mean."""
+    return int(uncut[np.argmax(ndcg[uncut].mean(axis=1, dtype=np.float64))])
+
+
 def verdicts(
     names: Sequence[str], ndcg: Float32, ms: Float64, keeps: Int64, allowed: Bools, budget_ms: float
 ) -> list[Verdict]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from cascaderank.evaluate.report.words import interval
 from cascaderank.kernels import Choices, Explored, Int64
 from cascaderank.tune.explore import Explorer
 from cascaderank.tune.figures import difference, figures
 from cascaderank.tune.policies import PAYS, tune_policies
-from cascaderank.tune.words import interval
 
 Files = dict[str, tuple[Choices, list[str]]]
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
-from cascaderank.tune.svg import Plot
-
-
-def _figure(picture: str, caption: str) -> str:
-    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+from cascaderank.evaluate.report.html import figure
+from cascaderank.evaluate.report.svg import Plot
 
 
 def curve_picture(curve: Mapping[str, Any]) -> str:
@@ -29,7 +25,7 @@ def curve_picture(curve: Mapping[str, Any]) -> str:
     plot.line(line, "line")
     plot.dots(line, "dot", 2.5)
     plot.upright(curve["chosen"], f"plateau: {curve['chosen']}")
-    return _figure(
+    return figure(
         plot.text(f"recall at k after {curve['stage']}"),
         f"{curve['stage']}: share of the first pass's relevant candidates left; {curve['entering']} candidates enter; "
         "band: 95 % bootstrap interval over the queries used to choose.",
@@ -55,7 +51,7 @@ def front_picture(found: Mapping[str, Any]) -> str:
     plot.dots([(chosen["p50_ms"], chosen["ndcg_10"])], "chosen", 5.5)
     uncut, file = found["held_back"]["best without cut-offs"], found["held_back"]["cascade file"]
     plot.dots([(uncut["p50_ms"], uncut["ndcg_10"]), (file["p50_ms"], file["ndcg_10"])], "other", 4.5)
-    return _figure(
+    return figure(
         plot.text("quality against predicted latency"),
         "Grey: every combination. Solid: the front on the queries used to choose; dashed: the same choices on the "
         "held-back ones. Large dot: recommended; the two others: the cascade file as it is and the best without "
@@ -73,7 +69,7 @@ def guarantee_picture(guarantee: Mapping[str, Any]) -> str:
     plot.line(losses, "line")
     plot.dots(losses, "dot", 2.5)
     plot.upright(max(len(steps) - 1 - (len(steps) > 1 and _failed(guarantee)), 0), "certified")
-    return _figure(
+    return figure(
         plot.text("recall loss along the path"),
         f"Mean loss of each tested setting; the line across is {guarantee['alpha']:g}. Testing stops at the first "
         "setting whose loss could be larger with too much probability.",

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from cascaderank.evaluate.report.html import facts, paragraph, table
+from cascaderank.evaluate.report.words import cuts, interval
 from cascaderank.tune.pictures import guarantee_picture
-from cascaderank.tune.words import cuts, interval
 
 _LOST_ROWS = 30
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """The first ``left`` columns are words, the others numbers."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=left' if place < left else ''}>{escape(cell)}</{tag}>" for place, cell in enumerate(cells)
-        )
-
-    body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
-    return f'<div class="wide"><table><tr>{row(head, "th")}</tr>\n{body}</table></div>'
 
 
 def choice_section(found: Mapping[str, Any]) -> str:
@@ -35,7 +19,7 @@ def choice_section(found: Mapping[str, Any]) -> str:
         f"(difference {against['difference']:+.3f}, 95 % {interval(against['interval'])}) at {against['latency']:.1%} "
         "of its predicted P50."
     )
-    return _paragraph(text) + (_paragraph(chosen["note"]) if chosen["note"] else "")
+    return paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
 
 
 def held_back_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -51,7 +35,26 @@ def held_back_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
         for name, row in found["held_back"].items()
     ]
     head = ["", "cut-offs", "predicted P50 ms", "nDCG@10 (95 %)", "recall kept (95 %)", *(f"{n}: pairs" for n in names)]
-    return _table(head, rows, left=2)
+    return table(head, rows, left=2)
+
+
+def folds_section(folds: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What ``cross_validate`` found."""
+    text = (
+        f"The same rule applied {folds['folds']} times, each time to all but one fold of the {folds['queries']} "
+        f"queries, and reported on that fold: {folds['quality']:.1%} of the nDCG@10 of the best without cut-offs "
+        f"(chosen by the same folds; difference {folds['difference']:+.3f}, 95 % {interval(folds['interval'])}) at "
+        f"{folds['latency']:.1%} of its predicted P50."
+    )
+    rows = [
+        [what, f"{row['ndcg_10']:.3f} {interval(row['ndcg_10_interval'])}", f"{row['p50_ms']:.1f}"]
+        for what, row in (
+            ("recommended", folds["recommended"]),
+            ("best without cut-offs", folds["best_without_cut_offs"]),
+        )
+    ]
+    often = [[cuts(names, choice["keeps"]), str(choice["folds"])] for choice in folds["choices"]]
+    return paragraph(text) + table(["", "nDCG@10 (95 %)", "predicted P50 ms"], rows) + table(["chosen", "folds"], often)
 
 
 def front_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -62,7 +65,7 @@ def front_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
         ]
         for row in found["front"]
     ]  # fmt: skip
-    return _table(["on the front", "predicted P50 ms", "nDCG@10 (choosing)", "nDCG@10 (held back)"], rows)
+    return table(["on the front", "predicted P50 ms", "nDCG@10 (choosing)", "nDCG@10 (held back)"], rows)
 
 
 def stages_section(found: Mapping[str, Any]) -> str:
@@ -77,7 +80,7 @@ def stages_section(found: Mapping[str, Any]) -> str:
             ]
         rows.append([*cells, *[""] * (5 - len(cells))])
     head = ["stage", "", "why", "nDCG@10 it adds (choosing, 95 %)", "held back (95 %)"]
-    return _table(head, rows, left=3)
+    return table(head, rows, left=3)
 
 
 def curve_section(curve: Mapping[str, Any]) -> str:
@@ -89,12 +92,12 @@ def curve_section(curve: Mapping[str, Any]) -> str:
         ]
         for point in curve["points"]
     ]
-    return _table(["k", "recall@k (95 %)", "loss (95 %)"], rows)
+    return table(["k", "recall@k (95 %)", "loss (95 %)"], rows)
 
 
 def guarantee_section(guarantee: Mapping[str, Any] | None, names: Sequence[str]) -> str:
     if guarantee is None:
-        return _paragraph("None was asked for (--max-recall-loss).")
+        return paragraph("None was asked for (--max-recall-loss).")
     what = cuts(names, guarantee["keeps"])
     if guarantee["path"] == "margin":
         margins = zip(names, guarantee["margins"], strict=True)
@@ -108,7 +111,7 @@ def guarantee_section(guarantee: Mapping[str, Any] | None, names: Sequence[str])
     )
     if guarantee["cuts_nothing"]:
         text += " Nothing may be cut at this confidence."
-    return _paragraph(text) + guarantee_picture(guarantee)
+    return paragraph(text) + guarantee_picture(guarantee)
 
 
 def per_query_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -123,7 +126,7 @@ def per_query_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
             ]
         )  # fmt: skip
     if not rows:
-        return _paragraph(found["note"])
+        return paragraph(found["note"])
     head = [
         "rule",
         "at most",
@@ -132,24 +135,34 @@ def per_query_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
         "(held back)",
         "nDCG@10 change (95 %)",
     ]
-    return _paragraph(f"Against the recommended fixed cut-offs: {found['note']}.") + _table(head, rows, left=3)
+    return paragraph(f"Against the recommended fixed cut-offs: {found['note']}.") + table(head, rows, left=3)
 
 
 def check_section(check: Mapping[str, Any]) -> str:
     rows = [
-        ["P50 ms", f"{check['predicted_p50_ms']:.1f}", f"{check['measured_p50_ms']:.1f}", f"{check['ms_error']:+.1%}"],
+        [f"P50 ms, {when}", f"{check[predicted]:.1f}", f"{check['measured_p50_ms']:.1f}", f"{check[error]:+.1%}"]
+        for when, predicted, error in (
+            ("stages timed between the requests", "predicted_again_p50_ms", "ms_error_again"),
+            ("stages timed before the choice", "predicted_p50_ms", "ms_error"),
+        )
+    ]
+    rows.append(
         [
             "nDCG@10", f"{check['predicted_ndcg_10']:.4f}", f"{check['measured_ndcg_10']:.4f}",
             f"{check['ndcg_differs']} queries differ",
-        ],
-    ]  # fmt: skip
-    text = f"The recommended cascade, run from its file on {check['requests']} held-back queries."
-    return _paragraph(text) + _table(["", "predicted", "measured", "difference"], rows)
+        ]
+    )  # fmt: skip
+    text = (
+        f"The recommended cascade, run from its file on {check['requests']} held-back queries. The cost model is "
+        "fitted twice, on other queries than these: before the choice, and from runs in between the checked requests. "
+        "Where the two differ, the machine was not equally busy."
+    )
+    return paragraph(text) + table(["", "predicted", "measured", "difference"], rows)
 
 
 def lost_section(lost: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     if not lost:
-        return _paragraph("No held-back query loses a relevant candidate before the end of the recommended cascade.")
+        return paragraph("No held-back query loses a relevant candidate before the end of the recommended cascade.")
     rows = [
         [
             entry["query_id"], entry["query"], str(entry["relevant"]),
@@ -159,7 +172,7 @@ def lost_section(lost: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str
     ]  # fmt: skip
     text = f"{len(lost)} held-back queries have relevant candidates that do not leave the recommended cascade"
     text += "." if len(lost) <= _LOST_ROWS else f"; the {_LOST_ROWS} worst of them (report.json has all)."
-    return _paragraph(text) + _table(["id", "query", "relevant", *(f"lost by {name}" for name in names)], rows, left=2)
+    return paragraph(text) + table(["id", "query", "relevant", *(f"lost by {name}" for name in names)], rows, left=2)
 
 
 def settings_section(found: Mapping[str, Any]) -> str:
@@ -180,8 +193,8 @@ def settings_section(found: Mapping[str, Any]) -> str:
     plain = {**found["settings"], **found["machine"], "fusion": found["cascade"]["fusion"]}
     plain |= {"milliseconds outside the stages": f"{found['overhead_ms']:.2f}"}
     return (
-        _table(["stage", "model", "kind", "precision", "on", "keep in the file", "digest"], stages, left=5)
-        + _paragraph("Cost model, fitted from measured runs: milliseconds per request.")
-        + _table(["stage", "fixed", "per pair", "per 1000 tokens", "median error", "runs"], costs)
-        + _table(["", ""], [[str(name), str(value)] for name, value in plain.items()], left=2)
+        table(["stage", "model", "kind", "precision", "on", "keep in the file", "digest"], stages, left=5)
+        + paragraph("Cost model, fitted from measured runs: milliseconds per request.")
+        + table(["stage", "fixed", "per pair", "per 1000 tokens", "median error", "runs"], costs)
+        + facts(plain)
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.kernels import log_odds
+from cascaderank.model import ModelSpec
+from cascaderank.outputs import native_calibration
+
 Float64 = NDArray[np.float64]
 BINS = 15
+RAW = "raw"
+"""The sigmoid of the logit as it is: what calibration is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +63,32 @@ def _bins(chances: Float64, labels: NDArray[np.bool_], bins: NDArray[np.int64]) 
 
 def _error(bins: list[tuple[float, float, int]], pairs: int) -> float:
     return sum(abs(chance - share) * count for chance, share, count in bins) / pairs
+
+
+def stage_reliability(
+    names: Sequence[str],
+    specs: Sequence[ModelSpec],
+    logits: Sequence[NDArray[np.float32]],
+    labels: Sequence[NDArray[np.bool_]],
+) -> list[dict[str, Any]]:
+    """One entry per stage whose model has a calibration and that scored relevant and other pairs: the raw sigmoid's
+    ``Reliability`` beside the calibrated one's, as plain data. ``logits`` and ``labels`` are ``[pairs]`` per stage."""
+    found = []
+    for name, spec, own, relevant in zip(names, specs, logits, labels, strict=True):
+        native, fitted = native_calibration(spec), spec.calibration
+        if native is None or fitted is None or not 0 < relevant.sum() < len(relevant):
+            continue
+        found.append(
+            {
+                "stage": name,
+                "model": spec.name,
+                "pairs": len(relevant),
+                "relevant": int(relevant.sum()),
+                "fitted_on": dict(fitted.fitted_on),
+                "curves": [
+                    {"method": RAW, **asdict(measure_reliability(own.astype(np.float64), relevant))},
+                    {"method": fitted.method, **asdict(measure_reliability(log_odds(native, own), relevant))},
+                ],
+            }
+        )
+    return found

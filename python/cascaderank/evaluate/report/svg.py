@@ -4,12 +4,13 @@ a light screen, a dark one and paper."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import pairwise
 
 WIDTH, HEIGHT = 640, 320
+PARTS = 6  # colours of parts in the style
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 48
 Points = Sequence[tuple[float, float]]
 
@@ -88,6 +89,30 @@ class Plot:
         )
         inside = "\n".join([*axes, *self.shapes])
         return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">\n{inside}\n</svg>'
+
+
+def stacked_bars(rows: Mapping[str, Sequence[float]], names: Sequence[str], title: str) -> str:
+    """One horizontal bar per row, made of one value per name; a legend below."""
+    left, height, gap = 56, 24, 8
+    most = max([sum(values) for values in rows.values()] + [1e-9])
+    shapes: list[str] = []
+    for row, (label, values) in enumerate(rows.items()):
+        at, y = float(left), row * (height + gap) + 4
+        shapes.append(f'<text x="0" y="{y + 16}">{escape(label)}</text>')
+        for number, (name, value) in enumerate(zip(names, values, strict=True)):
+            width = value / most * (WIDTH - left - _RIGHT)
+            shapes.append(
+                f'<rect class="part{number % PARTS}" x="{at:.1f}" y="{y}" width="{width:.1f}" height="{height}">'
+                f"<title>{escape(f'{name} {value:.1f}')}</title></rect>"
+            )
+            at += width
+    below = len(rows) * (height + gap) + 24
+    legend = " ".join(
+        f'<tspan class="part{number % PARTS}">■</tspan> {escape(name)}' for number, name in enumerate(names)
+    )
+    shapes.append(f'<text x="{left}" y="{below - 6}">{legend}</text>')
+    inside = "\n".join(shapes)
+    return f'<svg viewBox="0 0 {WIDTH} {below}" role="img" aria-label="{escape(title)}">\n{inside}\n</svg>'
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
