@@ -91,7 +91,7 @@ class Workers:
         started = clock()
         if len(tokens):
             self._line.add(job)
-            timeout = None if budget.due is None else max(0.0, budget.due - clock())
+            timeout = None if budget.due is None else min(max(0.0, budget.due - clock()), threading.TIMEOUT_MAX)
             if not job.over.wait(timeout):
                 budget.expired = True
                 budget.cancellation.cancel()

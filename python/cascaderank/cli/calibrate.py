@@ -54,6 +54,8 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     check_outputs(options.parser, options.json, options.report, options.out)
     if options.target.endswith(".toml"):
+        if options.report is not None:
+            options.parser.error("--report is for a model folder; fusion weights are reported on screen and by --json")
         from cascaderank.cli.calibrate_weights import run_weights
 
         return run_weights(options)
