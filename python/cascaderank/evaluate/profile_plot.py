@@ -10,7 +10,7 @@ from typing import Any
 from cascaderank.errors import InputError, MissingExtraError
 from cascaderank.evaluate.profile import MODEL, Profile, Step
 
-_LABEL_FROM = 0.05  # a bar narrower than this share of the picture has no room for its name
+_LETTER = 0.0055  # a letter's share of the picture; a bar narrower than its name goes without
 
 
 def check_profile_plot(path: Path) -> Any:
@@ -48,7 +48,7 @@ def _draw(axes: Any, steps: list[Step]) -> None:
         for number, (name, ms, model) in enumerate(pieces):
             colour = "tab:grey" if model else f"C{number % 10}"
             axes.barh(row, ms, left=left, color=colour, edgecolor="white", height=0.9)
-            if ms > _LABEL_FROM * total:
+            if ms > _LETTER * len(name) * total:
                 axes.text(left + ms / 2, row, f"{name}\n{ms:.2f}", ha="center", va="center", fontsize=7, wrap=True)
             left += ms
     axes.set_yticks([0, 1], ["steps", "stages"])
