@@ -28,7 +28,8 @@ def settings(file: Path) -> Settings:
 def slow_settings(slow: Path) -> Settings:
     """One stage of some milliseconds a document, in one worker."""
     path = slow.parent / "slow.toml"
-    path.write_text(f'[cascade]\nworkers = 1\n[[stage]]\nmodel = "{slow}"\nkeep = 100\nmax_rows = 1\n', encoding="utf-8")
+    stage = f'[[stage]]\nmodel = "{slow}"\nkeep = 100\nmax_rows = 1\n'
+    path.write_text(f"[cascade]\nworkers = 1\n{stage}", encoding="utf-8")
     return Settings(cascades={"slow": path}, watch_s=0.0)
 
 
