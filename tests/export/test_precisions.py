@@ -31,7 +31,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_who_may_ask_for_a_precision_knows_the_same_names() -> None:
-    assert ("fp32", *NAMES) == config.PRECISIONS == model.PRECISIONS
+    assert ("fp32", *NAMES) == model.PRECISIONS
+    # A stage may also ask for an fp32 folder to be computed in bf16, which no folder holds.
+    assert tuple(name for name in config.PRECISIONS if name != "bf16") == model.PRECISIONS
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,7 +136,7 @@ def test_quality_is_of_numbers_and_of_more_than_one_query(folders: dict[str, Pat
             measure_quality(engine.rank_logits, engine, data, queries=1)
 
 
-@pytest.mark.parametrize("name", ["fp16", "int4-block"])
+@pytest.mark.parametrize("name", ["fp16", "int8-block"])
 def test_check_against_the_source(
     name: str, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
