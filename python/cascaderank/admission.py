@@ -42,25 +42,51 @@ class Admission:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._flights: set[Flight] = set()
+        self._places = 0
         self._lock = threading.Lock()
 
     @property
     def under_way(self) -> int:
-        return len(self._flights)
+        """Requests that have a place: they are being answered, or wait for a thread."""
+        return self._places
+
+    def take_place(self) -> None:
+        """Raises ``OverloadedError`` where all are taken. Whoever takes one calls ``leave_place``, whatever happens."""
+        with self._lock:
+            if self._limit is not None and self._places >= self._limit:
+                # About when one of them is through.
+                wait = sum(flight.remaining for flight in self._flights) / max(len(self._flights), 1)
+                raise OverloadedError(
+                    f"{self._limit} requests are under way, as many as max_requests allows; try again in {wait:.2g} s",
+                    retry_after_s=wait,
+                )
+            self._places += 1
+
+    def leave_place(self) -> None:
+        with self._lock:
+            self._places -= 1
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        self.take_place()
+        try:
+            yield
+        finally:
+            self.leave_place()
 
     @contextmanager
     def admit(self, budget: Budget, seconds: float) -> Iterator[Flight]:
-        """A place in line for work of ``seconds``, for as long as the context lasts.
+        """A turn for work of ``seconds``, for as long as the context lasts.
 
-        Places go by the deadline; without one by arrival and size, so that everybody waits for a like multiple of his
-        own work and a short request does not wait for a long one. Raises ``OverloadedError`` where all places are
-        taken, and, where their number is bounded, where those ahead leave no time before the deadline.
+        Turns go by the deadline; without one by arrival and size, so that everybody waits for a like multiple of his
+        own work and a short request does not wait for a long one. Where the places are bounded, raises
+        ``OverloadedError`` when those ahead leave no time before the deadline.
         """
         flight = Flight(budget, seconds, self)
         budget.order = clock() + max(_PATIENCE * seconds, _SHORTEST_S) if budget.due is None else budget.due
         with self._lock:
             if self._limit is not None:
-                self._check(flight, self._limit)
+                self._check(flight)
             self._flights.add(flight)
         try:
             yield flight
@@ -73,19 +99,12 @@ class Admission:
         with self._lock:
             return sum(other.remaining for other in self._flights if other.budget.order < order)
 
-    def _check(self, flight: Flight, limit: int) -> None:
-        total = sum(other.remaining for other in self._flights)
-        if len(self._flights) >= limit:
-            wait = total / len(self._flights)  # about when one of them is through
-            raise OverloadedError(
-                f"{limit} requests are under way, as many as max_requests allows; try again in {wait:.2g} s",
-                retry_after_s=wait,
-            )
+    def _check(self, flight: Flight) -> None:
         due = flight.budget.due
-        if due is None or not total:
+        if due is None or not self._flights:
             return
         ahead = sum(other.remaining for other in self._flights if other.budget.order < due)
-        if (late := clock() + ahead - due) > 0:
+        if ahead and (late := clock() + ahead - due) > 0:
             raise OverloadedError(
                 f"the requests ahead take {ahead * 1e3:.0f} ms, which leaves nothing before this one's deadline; try "
                 f"again in {late:.2g} s",

@@ -37,6 +37,7 @@ _T = TypeVar("_T")
 Documents = Sequence[object]
 Scores = Sequence[float] | NDArray[np.floating[Any]]
 _REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; more wait in line
+_CLOSED = "this cascade was closed; make a new one"
 _FINISH_S = 0.001  # what building the ranking costs at most, kept free before a deadline
 
 
@@ -174,7 +175,9 @@ class Cascade:
         ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
         Raises ``InputError``, ``StoreError``, ``ScoreError`` or, with ``max_requests``, ``OverloadedError``.
         """
-        return self._rank(query, documents, ids, scores, store, top_n, self._budget(deadline_ms), instruction)
+        budget = self._budget(deadline_ms)
+        with self._admission.place():
+            return self._rank(query, documents, ids, scores, store, top_n, budget, instruction)
 
     async def arank(
         self,
@@ -192,7 +195,13 @@ class Cascade:
         import asyncio  # 40 ms that `import cascaderank` need not pay: whoever awaits has it already
 
         budget = self._budget(deadline_ms)
-        future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget, instruction)
+        self._admission.take_place()  # here and not in the thread that it may have to wait for
+        try:
+            future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget, instruction)
+        except RuntimeError:  # closed in between
+            self._admission.leave_place()
+            raise CascadeError(_CLOSED) from None
+        future.add_done_callback(lambda _: self._admission.leave_place())
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -310,7 +319,7 @@ class Cascade:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise CascadeError("this cascade was closed; make a new one")
+            raise CascadeError(_CLOSED)
 
     def _budget(self, deadline_ms: float | None) -> Budget:
         self._check_open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cascaderank import Cascade, OverloadedError, Stage
+from cascaderank import Cascade, CascadeConfig, OverloadedError, Stage
 from cascaderank.admission import Admission
 from cascaderank.interpreter import quick_switching
 from cascaderank.schedule import Budget, clock
@@ -30,8 +31,6 @@ def test_places_go_by_deadline_and_else_by_arrival_and_size() -> None:
         assert second.ahead() == pytest.approx(0.003)
         third.plan(0.001)
         assert second.ahead() == pytest.approx(0.001)
-        assert line.under_way == 3
-    assert line.under_way == 0
 
 
 def test_who_came_first_is_not_overtaken_for_ever() -> None:
@@ -47,11 +46,13 @@ def test_who_came_first_is_not_overtaken_for_ever() -> None:
 
 def test_no_more_than_max_requests() -> None:
     line = Admission(2)
-    with line.admit(Budget(), 0.4), line.admit(Budget(), 0.2):
-        with pytest.raises(OverloadedError, match="2 requests are under way") as refused, line.admit(Budget(), 0.1):
+    with line.place(), line.place(), line.admit(Budget(), 0.4), line.admit(Budget(), 0.2):
+        with pytest.raises(OverloadedError, match="2 requests are under way") as refused, line.place():
             pass
         assert refused.value.retry_after_s == pytest.approx(0.3)
-    with line.admit(Budget(), 0.1):
+        assert line.under_way == 2
+    assert line.under_way == 0
+    with line.place():
         assert line.under_way == 1
 
 
@@ -79,6 +80,32 @@ def test_a_full_cascade_refuses_and_then_serves_again(slow: Path) -> None:
         assert len(long.result()) == 60
         assert len(cascade.rank(QUERY, TEXTS)) == 7
         assert cascade.under_way == 0
+
+
+def test_tasks_beyond_max_requests_are_refused_at_once_however_few_threads_there_are(slow: Path) -> None:
+    """60 tasks of seconds each are more than the threads that serve them: 20 are refused while the others wait, and
+    whoever is cancelled, waiting or under way, leaves his place."""
+
+    async def many(cascade: Cascade) -> list[BaseException | None]:
+        texts = random_texts(1000)
+        tasks = [asyncio.create_task(cascade.arank(QUERY, texts)) for _ in range(60)]
+        await asyncio.sleep(0)
+        assert cascade.under_way == 40
+        refused = [task.exception() for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return refused
+
+    with Cascade(CascadeConfig((Stage(slow, keep=5),), workers=1, max_requests=40)) as cascade:
+        refused = asyncio.run(many(cascade))
+        assert len(refused) == 20
+        assert all(isinstance(error, OverloadedError) for error in refused)
+        deadline = time.perf_counter() + 20
+        while cascade.under_way and time.perf_counter() < deadline:
+            time.sleep(0.01)
+        assert cascade.under_way == 0
+        assert len(cascade.rank(QUERY, TEXTS)) == 7
 
 
 def test_the_switch_interval_is_put_back_however_requests_overlap() -> None:

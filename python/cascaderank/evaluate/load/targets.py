@@ -8,7 +8,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from cascaderank.cascade import Cascade
-from cascaderank.errors import CascadeError
+from cascaderank.errors import CascadeError, OverloadedError
 from cascaderank.evaluate.load.record import Reply, clock
 from cascaderank.evaluate.requests import Request
 from cascaderank.store import Store
@@ -56,8 +56,7 @@ class InProcess:
                 deadline_ms=self._deadline_ms,
             )
         except CascadeError as error:
-            # An overloaded engine says when to come back; every other error is a failure of this request.
-            refused = hasattr(error, "retry_after_s")
+            refused = isinstance(error, OverloadedError)
             return Reply("refused" if refused else "failed", clock(), type(error).__name__)
         at = clock()
         trace = ranking.trace
