@@ -163,6 +163,8 @@ class Flow:
                 break
         collecting = clock() - collect_s
         out = len(alive)
+        if counts.shared_runs:
+            counts.notes.append(f"{counts.shared_runs} of {counts.micro_batches} runs were shared with other requests")
         if spared:
             counts.notes.append(f"{spared} candidates could not get through any more and were not scored")
         if done:

@@ -8,17 +8,44 @@ import threading
 import time
 import weakref
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from cascaderank.cost import Cost
 from cascaderank.errors import CascadeError
-from cascaderank.session import Cancellation, Cancelled, OutOfMemory, Runner, Session
+from cascaderank.session import Cancellation, Cancelled, OutOfMemory, Runner, Session, SharedOptions
 
 clock = time.perf_counter
-RunOne = Callable[[int, Runner, Any], float]
+# Of one micro-batch: seconds inside the model, its error, or None when its request's own switch ended the run, or there
+# was no memory for it.
+_Result = float | BaseException | None
+
+
+class MicroBatches(Protocol):
+    """The work of one stage in one request: ``tokens[b]`` is the size of micro-batch ``b``, from which its time is
+    foretold; ``shares`` says whether a run may hold those of several requests."""
+
+    @property
+    def tokens(self) -> Sequence[int]: ...
+
+    @property
+    def shares(self) -> bool: ...
+
+    def run(self, batch: int, runner: Runner, options: Any) -> float:
+        """Run one and keep its output; returns the seconds inside the model."""
+        ...
+
+    def together(self, members: Sequence[tuple[Any, int]]) -> int:
+        """Tokens of one run of all ``members`` (whose work, which of its micro-batches), 0 where they do not fit."""
+        ...
+
+    def run_together(
+        self, members: Sequence[tuple[Any, int]], runner: Runner, options: Any
+    ) -> list[float | BaseException]:
+        """Run all in one; for each its share of the seconds inside the model, or its own error."""
+        ...
 
 
 @dataclass(slots=True)
@@ -40,20 +67,25 @@ class Budget:
 
     def allows(self, seconds: float) -> bool:
         """Whether work that takes ``seconds`` would still be done in time; notes it when not."""
-        if self.due is not None and clock() + seconds > self.due:
+        if not self.has_room(seconds):
             self.expired = True
         return not self.expired
+
+    def has_room(self, seconds: float) -> bool:
+        return not self.expired and (self.due is None or clock() + seconds <= self.due)
 
 
 @dataclass(slots=True)
 class RunLog:
-    """``done`` lists the completed micro-batches; ``model_s`` is the time inside the model of all workers together,
+    """``done`` lists the completed micro-batches, ``shared`` counts those that ran together with other requests';
+    ``model_s`` is the time inside the model of all workers together (of a shared run this request's part by size),
     ``lanes`` how many could work at once, ``wall_s`` the time until the last one finished."""
 
     done: list[int]
     model_s: float
     lanes: int
     wall_s: float
+    shared: int = 0
 
 
 class Workers:
@@ -70,26 +102,18 @@ class Workers:
         # Also when nobody closes the cascade, and before the interpreter goes: a session must not go during a run.
         self._close = weakref.finalize(self, self._line.close)
 
-    def run(
-        self,
-        session: Session,
-        tokens: Sequence[int],
-        run_one: RunOne,
-        cost: Cost,
-        budget: Budget,
-        lanes: int | None = None,
-    ) -> RunLog:
-        """Call ``run_one(batch, runner, run_options)``, which returns its seconds inside the model, for every
-        micro-batch, in order, over at most ``lanes`` workers (as many as there is room for by default).
+    def run(self, session: Session, work: MicroBatches, cost: Cost, budget: Budget, lanes: int | None = None) -> RunLog:
+        """Run every micro-batch of ``work``, in order, over at most ``lanes`` workers (as many as there is room for by
+        default).
 
-        ``tokens[b]`` is the size of micro-batch ``b``, from which its time is foretold. Stops taking new ones when the
-        next would be late; one that overruns all the same is terminated at the deadline. Raises the first error of a
-        run.
+        Stops taking new ones when the next would be late; one that overruns all the same is terminated at the deadline
+        (a run that is shared, once nobody waits for it). Raises the first error of a run.
         """
-        lanes = min(lanes or self.size, max(self.size // session.threads, 1), len(tokens))
-        job = _Job(session, tokens, run_one, cost, budget, lanes if session.parallel else min(lanes, 1))
+        count = len(work.tokens)
+        lanes = min(lanes or self.size, max(self.size // session.threads, 1), count)
+        job = _Job(session, work, cost, budget, lanes if session.parallel else min(lanes, 1))
         started = clock()
-        if len(tokens):
+        if count:
             self._line.add(job)
             timeout = None if budget.due is None else min(max(0.0, budget.due - clock()), threading.TIMEOUT_MAX)
             if not job.over.wait(timeout):
@@ -99,35 +123,38 @@ class Workers:
                 job.over.wait()
         if job.error is not None:
             raise job.error
-        return RunLog(sorted(job.done), job.model_s, max(job.lanes, 1), clock() - started)
+        return RunLog(sorted(job.done), job.model_s, max(job.lanes, 1), clock() - started, job.shared)
 
     def close(self) -> None:
         """Waits for runs in progress: a session must not go while one of its runs is on."""
         self._close()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     """One stage's micro-batches in one request. Everything but ``run`` belongs to the line's lock."""
 
     session: Session
-    tokens: Sequence[int]
-    run_one: RunOne
+    work: MicroBatches
     cost: Cost
     budget: Budget
     lanes: int
     taken: int = 0
     active: int = 0
+    shared: int = 0
     done: list[int] = field(default_factory=list)
     model_s: float = 0.0
     error: BaseException | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, batch: int) -> float | BaseException | None:
-        """Seconds inside the model; None when the request's own switch ended the run, or there was no memory for it."""
+    @property
+    def left(self) -> bool:
+        return self.taken < len(self.work.tokens)
+
+    def run(self, batch: int) -> _Result:
         try:
             with self.session.lease() as runner:
-                seconds = self.run_one(batch, runner, self.budget.cancellation.options())
+                seconds = self.work.run(batch, runner, self.budget.cancellation.options())
         except Cancelled:
             return None
         except OutOfMemory:
@@ -135,8 +162,25 @@ class _Job:
             return None
         except BaseException as error:  # noqa: BLE001  it is raised again where the request waits
             return error
-        self.cost.observe(self.tokens[batch], seconds)
+        self.cost.observe(self.work.tokens[batch], seconds)
         return seconds
+
+
+def _run(taken: Sequence[tuple[_Job, int]], tokens: int) -> list[_Result]:
+    """Run what a worker took: one micro-batch, or several of different requests, ``tokens`` in all, in one run."""
+    first = taken[0][0]
+    if len(taken) == 1:
+        return [first.run(taken[0][1])]
+    try:
+        with first.session.lease() as runner, SharedOptions([job.budget.cancellation for job, _ in taken]) as options:
+            found = first.work.run_together([(job.work, batch) for job, batch in taken], runner, options)
+    except Cancelled:
+        return [None for _ in taken]
+    except Exception:  # noqa: BLE001  whose fault it is shows when each runs alone
+        return [job.run(batch) for job, batch in taken]
+    if all(isinstance(result, float) for result in found):
+        first.cost.observe(tokens, sum(found))  # type: ignore[arg-type]
+    return list(found)
 
 
 class _Line:
@@ -183,25 +227,26 @@ class _Line:
                 thread.join()
 
     def _work(self) -> None:
-        job: _Job | None = None
-        batch, result = 0, None
+        taken: list[tuple[_Job, int]] = []
+        results: list[_Result] = []
         while True:
             with self._changed:
-                if job is not None:
-                    self._record(job, batch, result)
+                if taken:
+                    self._record(taken, results)
                 while (picked := self._pick()) is None:
                     if self._closed:
                         return
-                    job = result = None  # nothing of a request stays here while nothing is to be done
+                    taken, results = [], []  # nothing of a request stays here while nothing is to be done
                     self._idle += 1
                     self._changed.wait()
                     self._idle -= 1
-                job, batch = picked
-            result = job.run(batch)
+                taken, tokens = picked
+            results = _run(taken, tokens)
 
-    def _pick(self) -> tuple[_Job, int] | None:
-        """The next micro-batch of whoever is due first and can be served."""
-        for _, _, job in tuple(self._jobs):
+    def _pick(self) -> tuple[list[tuple[_Job, int]], int] | None:
+        """The next micro-batch of whoever is due first and can be served, with others' that fit into its run; and the
+        tokens of all."""
+        for place, (_, _, job) in enumerate(waiting := tuple(self._jobs)):
             if job.error is not None or job.budget.cancellation.cancelled:
                 self._end(job)
                 continue
@@ -209,40 +254,69 @@ class _Line:
                 continue
             if job.session.threads > self._free < self._size:
                 return None  # those behind must not take what it waits for
-            if not job.budget.allows(job.cost.estimate(job.tokens[job.taken])):
+            if not job.budget.allows(job.cost.estimate(job.work.tokens[job.taken])):
                 self._end(job)
                 continue
-            batch = job.taken
-            job.taken += 1
-            job.active += 1
             self._free -= job.session.threads
             if not job.session.parallel:
                 self._held.add(id(job.session))
-            if job.taken == len(job.tokens):
-                self._remove(job)
-            return job, batch
+            taken = [(job, self._take(job))]
+            tokens = job.work.tokens[taken[0][1]]
+            if job.work.shares and (not job.session.parallel or self._free < job.session.threads):
+                tokens = self._fill(taken, tokens, [entry[2] for entry in waiting[place + 1 :]])
+            return taken, tokens
         return None
 
-    def _record(self, job: _Job, batch: int, result: float | BaseException | None) -> None:
-        job.active -= 1
-        self._free += job.session.threads
-        self._held.discard(id(job.session))
-        if isinstance(result, float):
-            job.model_s += result
-            job.budget.served_s += result / job.lanes
-            job.done.append(batch)
-        else:
-            job.error = job.error or result
+    def _fill(self, taken: list[tuple[_Job, int]], tokens: int, others: Sequence[_Job]) -> int:
+        """Add micro-batches of ``others`` that nobody else could serve now to a run, as long as all its requests have
+        the time for it."""
+        first = taken[0][0]
+        for other in others:
+            if other.session is not first.session or not other.work.shares or other.budget.cancellation.cancelled:
+                continue
+            members = [(job.work, batch) for job, batch in taken]
+            while other.left and other.error is None:
+                members.append((other.work, other.taken))
+                larger = first.work.together(members)
+                seconds = first.cost.estimate(larger)
+                everybody = [other, *(job for job, _ in taken)]
+                if not larger or not all(job.budget.has_room(seconds) for job in everybody):
+                    break
+                tokens = larger
+                taken.append((other, self._take(other)))
+        return tokens
+
+    def _take(self, job: _Job) -> int:
+        batch = job.taken
+        job.taken += 1
+        job.active += 1
+        if not job.left:
             self._remove(job)
-            job.taken = len(job.tokens)
-        if job.active == 0 and job.taken == len(job.tokens):
-            job.over.set()
+        return batch
+
+    def _record(self, taken: Sequence[tuple[_Job, int]], results: Sequence[_Result]) -> None:
+        session = taken[0][0].session
+        self._free += session.threads
+        self._held.discard(id(session))
+        for (job, batch), result in zip(taken, results, strict=True):
+            job.active -= 1
+            if isinstance(result, float):
+                job.model_s += result
+                job.budget.served_s += result / job.lanes
+                job.done.append(batch)
+                job.shared += len(taken) > 1
+            else:
+                job.error = job.error or result
+                self._remove(job)
+                job.taken = len(job.work.tokens)
+            if job.active == 0 and not job.left:
+                job.over.set()
         if self._idle and self._jobs:
             self._changed.notify()
 
     def _end(self, job: _Job) -> None:
         self._remove(job)
-        job.taken = len(job.tokens)
+        job.taken = len(job.work.tokens)
         if job.active == 0:
             job.over.set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -43,6 +43,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._options: Any = None
         self._lock = threading.Lock()
+        self._shared: set[SharedOptions] = set()
         self.cancelled = False
 
     def options(self) -> Any:
@@ -61,6 +62,39 @@ class Cancellation:
             self.cancelled = True
             if self._options is not None:
                 self._options.terminate = True
+            shared, self._shared = self._shared, set()
+        for one in shared:
+            one.leave()
+
+
+class SharedOptions:
+    """Run options of a run that several requests share: it ends early once all of them are cancelled."""
+
+    def __init__(self, requests: Sequence[Cancellation]) -> None:
+        self.options = onnxruntime.RunOptions()
+        self._lock = threading.Lock()
+        self._requests = set(requests)
+        self._left = len(self._requests)
+
+    def __enter__(self) -> Any:
+        for one in self._requests:
+            with one._lock:
+                if not one.cancelled:
+                    one._shared.add(self)
+                    continue
+            self.leave()
+        return self.options
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._requests:
+            with one._lock:
+                one._shared.discard(self)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if not self._left:
+                self.options.terminate = True
 
 
 class Runner(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,42 @@ class Recorder:
                 self.inside -= 1
 
 
+@dataclass
+class Batches:
+    """Micro-batches of one token each that call ``work``; those that share call it for each of a run, too."""
+
+    count: int
+    work: Callable[[int], None]
+    shares: bool = False
+    runs: list[int] = field(default_factory=list)
+    room: int = 128
+
+    @property
+    def tokens(self) -> list[int]:
+        return [1] * self.count
+
+    def run(self, batch: int, runner: Any, options: Any) -> float:
+        self.runs.append(1)
+        self.work(batch)
+        return 0.001
+
+    def together(self, members: Sequence[tuple[Batches, int]]) -> int:
+        return len(members) if len(members) <= self.room else 0
+
+    def run_together(
+        self, members: Sequence[tuple[Batches, int]], runner: Any, options: Any
+    ) -> list[float | BaseException]:
+        self.runs.append(len(members))
+        found: list[float | BaseException] = []
+        for member, batch in members:
+            try:
+                member.work(batch)
+                found.append(0.001 / len(members))
+            except ValueError as error:
+                found.append(error)
+        return found
+
+
 def start(call: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=call)
     thread.start()
@@ -48,12 +84,11 @@ def busy(workers: Workers) -> tuple[threading.Event, threading.Thread]:
     """Holds every worker until the event is set, ahead of everybody."""
     free, held = threading.Event(), threading.Semaphore(0)
 
-    def hold(batch: int, runner: Any, options: Any) -> float:
+    def hold(_: int) -> None:
         held.release()
         free.wait(10)
-        return 0.001
 
-    thread = start(lambda: workers.run(Recorder(), [1] * workers.size, hold, Cost(), Budget(order=0.0)))  # type: ignore[arg-type]
+    thread = start(lambda: run(workers, Recorder(), workers.size, hold, budget=Budget(order=0.0)))
     for _ in range(workers.size):
         assert held.acquire(timeout=10)
     return free, thread
@@ -72,12 +107,8 @@ def workers() -> Iterator[Workers]:
 
 
 def run(workers: Workers, session: Recorder, batches: int, work: Callable[[int], None], **more: Any) -> RunLog:
-    def run_one(batch: int, runner: Any, options: Any) -> float:
-        work(batch)
-        return 0.001
-
     budget = more.pop("budget", None) or Budget()
-    return workers.run(session, [1] * batches, run_one, Cost(), budget, **more)  # type: ignore[arg-type]
+    return workers.run(session, Batches(batches, work), Cost(), budget, **more)  # type: ignore[arg-type]
 
 
 def test_every_micro_batch_runs_once(workers: Workers) -> None:
@@ -236,3 +267,159 @@ def test_threads_go_when_nobody_holds_the_workers_any_more() -> None:
     assert threading.active_count() == before + 2
     del workers
     assert threading.active_count() == before
+
+
+class Shared:
+    """Several requests of one session while another run of it is on, so that all of them wait in line."""
+
+    def __init__(self, workers: Workers, session: Recorder) -> None:
+        self.workers, self.session, self.runs = workers, session, list[int]()
+        self.threads: list[threading.Thread] = []
+        self.logs: dict[str, RunLog | BaseException] = {}
+        self.free, begun = threading.Event(), threading.Event()
+
+        def hold(_: int) -> None:
+            begun.set()
+            self.free.wait(10)
+
+        self.request("holder", hold, count=1, order=0.0, shares=False)
+        assert begun.wait(10)
+
+    def request(
+        self,
+        name: str,
+        work: Callable[[int], None],
+        count: int = 1,
+        order: float = 1.0,
+        shares: bool = True,
+        budget: Budget | None = None,
+        cost: Cost | None = None,
+        room: int = 128,
+    ) -> Budget:
+        budget = budget or Budget(order=order)
+        batches = Batches(count, work, shares, self.runs, room)
+
+        def call() -> None:
+            try:
+                self.logs[name] = self.workers.run(self.session, batches, cost or Cost(), budget)  # type: ignore[arg-type]
+            except ValueError as error:
+                self.logs[name] = error
+
+        self.threads.append(start(call))
+        waiting(self.workers, len(self.threads) - 1)
+        return budget
+
+    def finish(self) -> None:
+        self.free.set()
+        for thread in self.threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def log(self, name: str) -> RunLog:
+        found = self.logs[name]
+        assert isinstance(found, RunLog), found
+        return found
+
+
+@pytest.fixture
+def shared(workers: Workers) -> Iterator[Shared]:
+    made = Shared(workers, Recorder(parallel=False))
+    yield made
+    made.finish()
+
+
+def test_micro_batches_of_requests_that_wait_for_one_session_share_a_run(shared: Shared) -> None:
+    seen: list[str] = []
+    for name in "abc":
+        shared.request(name, lambda _, name=name: seen.append(name))  # type: ignore[misc]
+    shared.request("alone", lambda _: seen.append("alone"), shares=False)
+    shared.finish()
+    assert shared.runs == [1, 3, 1]
+    assert seen == ["a", "b", "c", "alone"]
+    assert [shared.log(name).shared for name in ("a", "b", "c", "alone")] == [1, 1, 1, 0]
+    assert shared.log("a").model_s == pytest.approx(0.001 / 3)
+
+
+def test_a_shared_run_holds_no_more_than_fits(shared: Shared) -> None:
+    for name in "abcde":
+        shared.request(name, lambda _: None, room=2)
+    shared.finish()
+    assert shared.runs == [1, 2, 2, 1]
+
+
+def test_an_idle_worker_is_better_than_a_longer_run(workers: Workers) -> None:
+    """Where runs go side by side, two requests have a worker each: either one's run waits for the other's."""
+    session, both = Recorder(), threading.Barrier(2, timeout=10)
+    batches = [Batches(1, lambda _: both.wait() and None, shares=True) for _ in range(2)]
+    threads = [start(lambda one=one: workers.run(session, one, Cost(), Budget())) for one in batches]  # type: ignore[misc,arg-type]
+    for thread in threads:
+        thread.join(10)
+    assert [one.runs for one in batches] == [[1], [1]]
+
+
+def test_busy_workers_share_what_waits(workers: Workers) -> None:
+    free, holder = busy(workers)
+    session, runs = Recorder(), list[int]()
+    threads = []
+    for _ in range(4):
+        one = Batches(1, lambda _: None, True, runs)
+        threads.append(start(lambda one=one: workers.run(session, one, Cost(), Budget(order=1.0))))  # type: ignore[misc,arg-type]
+        waiting(workers, len(threads))
+    free.set()
+    for thread in [holder, *threads]:
+        thread.join(10)
+    assert sum(runs) == 4
+    assert len(runs) < 4
+
+
+def test_nobody_joins_a_run_that_takes_longer_than_he_has(shared: Shared) -> None:
+    cost = Cost()
+    cost.observe(1, 10.0)  # seconds a token
+    hurried = Budget(due=clock() + 15.0, order=1.0)
+    shared.request("hurried", lambda _: None, budget=hurried, cost=cost)
+    shared.request("patient", lambda _: None, order=2.0, cost=cost)
+    shared.finish()
+    assert shared.runs == [1, 1, 1]
+    assert not hurried.expired
+
+
+def test_an_error_of_one_member_is_its_own(shared: Shared) -> None:
+    def fail(_: int) -> None:
+        raise ValueError("mine")
+
+    shared.request("good", lambda _: None)
+    shared.request("bad", fail)
+    shared.finish()
+    assert shared.runs == [1, 2]
+    assert shared.log("good").done == [0]
+    assert str(shared.logs["bad"]) == "mine"
+
+
+def test_a_shared_run_that_fails_is_run_again_one_by_one(shared: Shared) -> None:
+    """A request whose rows break the model breaks no other."""
+    tries: list[str] = []
+
+    def work(name: str) -> Callable[[int], None]:
+        def inside(_: int) -> None:
+            tries.append(name)
+            if name == "bad":
+                raise RuntimeError("broken") if tries.count("bad") == 1 else ValueError("broken again")
+
+        return inside
+
+    for name in ("good", "bad"):
+        shared.request(name, work(name))
+    shared.finish()
+    assert shared.runs == [1, 2, 1, 1]
+    assert shared.log("good").done == [0]
+    assert str(shared.logs["bad"]) == "broken again"
+
+
+def test_who_is_cancelled_joins_nobody(shared: Shared) -> None:
+    gone = shared.request("gone", lambda _: None)
+    shared.request("here", lambda _: None)
+    gone.cancellation.cancel()
+    shared.finish()
+    assert shared.runs == [1, 1]
+    assert shared.log("gone").done == []
+    assert shared.log("here").done == [0]

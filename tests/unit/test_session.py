@@ -13,7 +13,7 @@ import pytest
 from cascaderank.errors import ProviderError
 from cascaderank.model import load_spec
 from cascaderank.providers import SessionOptions, check_assignment
-from cascaderank.session import BoundRunner, Cancellation, Cancelled, DirectRunner, Session
+from cascaderank.session import BoundRunner, Cancellation, Cancelled, DirectRunner, Session, SharedOptions
 from graphs import make_slow
 from tiny import VOCABULARY, make_cross_encoder, make_encoder
 
@@ -175,3 +175,22 @@ def test_arithmetic_left_on_the_cpu_is_no_gpu_session() -> None:
     check_assignment("m", CUDA, [])
     with pytest.raises(ProviderError, match=r"(?s)'m'.*no kernels for MatMulInteger.*--precision fp16"):
         check_assignment("m", CUDA, [("MatMulInteger", "CPUExecutionProvider"), ("Add", CUDA)])
+
+
+def test_a_shared_run_ends_once_all_its_requests_are_cancelled() -> None:
+    first, second, before = Cancellation(), Cancellation(), Cancellation()
+    before.cancel()
+    with SharedOptions([first, second, second, before]) as options:
+        assert not options.terminate
+        first.cancel()
+        first.cancel()
+        assert not options.terminate
+        second.cancel()
+        assert options.terminate
+    with SharedOptions([before]) as options:
+        assert options.terminate
+    later = Cancellation()
+    with SharedOptions([later]) as options:
+        pass
+    later.cancel()
+    assert not options.terminate

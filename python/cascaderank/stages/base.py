@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +17,13 @@ from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
 from cascaderank.schedule import Workers, clock
-from cascaderank.session import OutOfMemory, Runner, Session
+from cascaderank.session import Session
+from cascaderank.stages.micro_batches import Keep, MicroBatches, Run
 from cascaderank.tokenizer import TextTokenizer
 
 Float32 = NDArray[np.float32]
 _KEPT_TOKENS = 1 << 18  # a request of 1000 documents of 256 tokens; larger buffers are not kept between requests
 _KEPT_BUFFERS = 8  # requests that may leave their buffers to later ones
-Keep = Callable[[int, dict[str, Int64], Any], None]
-Run = Callable[[Runner, dict[str, Int64], Any], Any]
 
 
 @dataclass(slots=True)
@@ -35,6 +33,7 @@ class Counts:
     tokens: int = 0
     tensor_tokens: int = 0
     micro_batches: int = 0
+    shared_runs: int = 0
     truncated_texts: int = 0
     truncated_tokens: int = 0
     truncated_query_tokens: int = 0
@@ -173,33 +172,22 @@ class ModelPart:
             end = int(made.lengths[0])
             tensors["attention_mask"][end - unattended : end] = 0
         counts.pack_s += clock() - begun
-        bounds, widths, offsets = made.bounds, made.widths, made.offsets
-        flat = list(tensors.items())
-
-        def run_one(batch: int, runner: Runner, options: Any) -> float:
-            start, stop = offsets[batch], offsets[batch + 1]
-            shape = (bounds[batch + 1] - bounds[batch], widths[batch])
-            views = {role: buffer[start:stop].reshape(shape) for role, buffer in flat}
-            started = clock()
-            output = _run_halving(run or _plain_run, runner, views, options)
-            seconds = clock() - started
-            keep(batch, views, output)
-            return seconds
-
-        sizes = [offsets[batch + 1] - offsets[batch] for batch in range(len(made))]
-        log = self.workers.run(self.session, sizes, run_one, self.cost, request.budget, self.lanes)
+        shares = run is None and self.spec.batch_invariant and self.rule.max_rows > 1
+        work = MicroBatches(made, form, tensors, keep, run, self.rule if shares else None)
+        log = self.workers.run(self.session, work, self.cost, request.budget, self.lanes)
         self._give_back(buffers)
         counts.run_s += log.wall_s
         counts.model_s += log.model_s / log.lanes
         counts.micro_batches += len(log.done)
+        counts.shared_runs += log.shared
         if len(log.done) == len(made):
             counts.tokens += made.used_tokens
             counts.tensor_tokens += made.tokens
         else:
             for batch in log.done:
-                held = made.order[bounds[batch] : bounds[batch + 1]]
+                held = made.order[made.bounds[batch] : made.bounds[batch + 1]]
                 counts.tokens += int(made.lengths[held].sum())
-                counts.tensor_tokens += sizes[batch]
+                counts.tensor_tokens += work.tokens[batch]
         return log.done
 
     def _take_buffers(self, tokens: int) -> dict[str, Int64]:
@@ -239,25 +227,6 @@ class ModelPart:
             return made.order
         parts = [made.order[made.bounds[batch] : made.bounds[batch + 1]] for batch in done]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-def _plain_run(runner: Runner, views: dict[str, Int64], options: Any) -> Any:
-    return runner.run(views, options)
-
-
-def _run_halving(run: Run, runner: Runner, views: dict[str, Int64], options: Any) -> Any:
-    """One run; where there is no memory for all its rows, one of each half of them."""
-    try:
-        return run(runner, views, options)
-    except OutOfMemory:
-        rows = len(views["input_ids"])
-        if rows == 1:
-            raise
-        halves = (
-            {role: view[part] for role, view in views.items()} for part in (slice(rows // 2), slice(rows // 2, rows))
-        )
-        # Copied: an output may be a view of a buffer that the next run writes.
-        return np.concatenate([np.array(_run_halving(run, runner, half, options)) for half in halves])
 
 
 def plan_rule(stage: Stage, spec: ModelSpec, session: Session) -> PlanRule:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from cascaderank.kernels import Int64, Template
 from cascaderank.request import Request
 from cascaderank.schedule import clock
-from cascaderank.stages.base import Counts, Float32, ModelPart, Run, Scored
+from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+from cascaderank.stages.micro_batches import Run
 
 _ROUND = 64  # candidates tokenised and scored before the next are looked at when there is a deadline
 

@@ -13,8 +13,9 @@ import numpy as np
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, PlanRule, Ragged, Template, plan
 from cascaderank.request import Request
 from cascaderank.session import Runner
-from cascaderank.stages.base import Counts, ModelPart, Run
+from cascaderank.stages.base import Counts, ModelPart
 from cascaderank.stages.cross_encoder import CrossEncoder
+from cascaderank.stages.micro_batches import Run
 
 _NONE = np.empty(0, np.int64)
 
