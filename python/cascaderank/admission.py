@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cascaderank.errors import OverloadedError
-from cascaderank.schedule import Budget, clock
+from cascaderank.job import Budget, clock
 
 _PATIENCE = 10.0  # a request without a deadline is due after so many times the time it takes alone
 _SHORTEST_S = 0.05  # and not before this

@@ -23,11 +23,12 @@ from cascaderank.flow import Flow
 from cascaderank.golden import GoldenCheck
 from cascaderank.golden import check_golden as check_golden_scores
 from cascaderank.interpreter import quick_switching
+from cascaderank.job import Budget, clock
 from cascaderank.kernels import Pool
 from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
 from cascaderank.results import Ranking
-from cascaderank.schedule import Budget, Workers, clock
+from cascaderank.schedule import Workers
 from cascaderank.stages import Scorer
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from cascaderank.allowance import allot
 from cascaderank.config import CascadeConfig, Stage
 from cascaderank.errors import CascadeError, ProviderError, ScoreError
+from cascaderank.job import clock
 from cascaderank.kernels import Fusion, NonFiniteScore, Pool
 from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
-from cascaderank.schedule import Workers, clock
+from cascaderank.schedule import Workers
 from cascaderank.session import RunFailed
 from cascaderank.stages import Counts, Loader, Scored, Scorer
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from cascaderank.documents import check_query, read_documents
 from cascaderank.errors import ModelError
+from cascaderank.job import Budget
 from cascaderank.manifest import GoldenPair
 from cascaderank.model import MANIFEST, ModelSpec
 from cascaderank.request import Request
-from cascaderank.schedule import Budget
 from cascaderank.stages import Counts, Scorer
 from cascaderank.tokenizer import TextTokenizer
 

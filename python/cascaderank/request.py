@@ -11,9 +11,9 @@ from cascaderank.admission import Flight
 from cascaderank.cost import Cost
 from cascaderank.documents import Candidates
 from cascaderank.errors import StoreError
+from cascaderank.job import Budget, clock
 from cascaderank.kernels import EMPTY, Int64, Ragged
 from cascaderank.manifest import Wording
-from cascaderank.schedule import Budget, clock
 from cascaderank.store import Store
 from cascaderank.tokenizer import TextTokenizer
 

@@ -2,77 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-import time
 import weakref
 from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, Protocol
 
 from cascaderank.cost import Cost
 from cascaderank.errors import CascadeError
-from cascaderank.session import Cancellation, Cancelled, OutOfMemory, Runner, Session, SharedOptions
-
-clock = time.perf_counter
-# Of one micro-batch: seconds inside the model, its error, or None when its request's own switch ended the run, or there
-# was no memory for it.
-_Result = float | BaseException | None
-
-
-class MicroBatches(Protocol):
-    """The work of one stage in one request: ``tokens[b]`` is the size of micro-batch ``b``, from which its time is
-    foretold; ``shares`` says whether a run may hold those of several requests."""
-
-    @property
-    def tokens(self) -> Sequence[int]: ...
-
-    @property
-    def shares(self) -> bool: ...
-
-    def run(self, batch: int, runner: Runner, options: Any) -> float:
-        """Run one and keep its output; returns the seconds inside the model."""
-        ...
-
-    def together(self, members: Sequence[tuple[Any, int]]) -> int:
-        """Tokens of one run of all ``members`` (whose work, which of its micro-batches), 0 where they do not fit."""
-        ...
-
-    def run_together(
-        self, members: Sequence[tuple[Any, int]], runner: Runner, options: Any
-    ) -> list[float | BaseException]:
-        """Run all in one; for each its share of the seconds inside the model, or its own error."""
-        ...
-
-
-@dataclass(slots=True)
-class Budget:
-    """When the answer of one request is due (``clock()`` seconds, or None), and the switch that ends its runs.
-
-    ``order`` is its place in line: whoever has the smaller one is served first; requests that nobody waits for
-    (encoding ahead) come last. ``expired`` is set when work was left undone for the deadline's sake, ``out_of_memory``
-    when it was for want of memory. ``served_s`` adds up the time its runs took, as if nobody else had been served
-    meanwhile.
-    """
-
-    due: float | None = None
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    expired: bool = False
-    order: float = math.inf
-    served_s: float = 0.0
-    out_of_memory: bool = False
-
-    def allows(self, seconds: float) -> bool:
-        """Whether work that takes ``seconds`` would still be done in time; notes it when not."""
-        if not self.has_room(seconds):
-            self.expired = True
-        return not self.expired
-
-    def has_room(self, seconds: float) -> bool:
-        return not self.expired and (self.due is None or clock() + seconds <= self.due)
+from cascaderank.job import Budget, Job, MicroBatches, Result, clock, run_taken
+from cascaderank.session import Session
 
 
 @dataclass(slots=True)
@@ -111,7 +52,7 @@ class Workers:
         """
         count = len(work.tokens)
         lanes = min(lanes or self.size, max(self.size // session.threads, 1), count)
-        job = _Job(session, work, cost, budget, lanes if session.parallel else min(lanes, 1))
+        job = Job(session, work, cost, budget, lanes if session.parallel else min(lanes, 1))
         started = clock()
         if count:
             self._line.add(job)
@@ -130,65 +71,12 @@ class Workers:
         self._close()
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One stage's micro-batches in one request. Everything but ``run`` belongs to the line's lock."""
-
-    session: Session
-    work: MicroBatches
-    cost: Cost
-    budget: Budget
-    lanes: int
-    taken: int = 0
-    active: int = 0
-    shared: int = 0
-    done: list[int] = field(default_factory=list)
-    model_s: float = 0.0
-    error: BaseException | None = None
-    over: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def left(self) -> bool:
-        return self.taken < len(self.work.tokens)
-
-    def run(self, batch: int) -> _Result:
-        try:
-            with self.session.lease() as runner:
-                seconds = self.work.run(batch, runner, self.budget.cancellation.options())
-        except Cancelled:
-            return None
-        except OutOfMemory:
-            self.budget.out_of_memory = True
-            return None
-        except BaseException as error:  # noqa: BLE001  it is raised again where the request waits
-            return error
-        self.cost.observe(self.work.tokens[batch], seconds)
-        return seconds
-
-
-def _run(taken: Sequence[tuple[_Job, int]], tokens: int) -> list[_Result]:
-    """Run what a worker took: one micro-batch, or several of different requests, ``tokens`` in all, in one run."""
-    first = taken[0][0]
-    if len(taken) == 1:
-        return [first.run(taken[0][1])]
-    try:
-        with first.session.lease() as runner, SharedOptions([job.budget.cancellation for job, _ in taken]) as options:
-            found = first.work.run_together([(job.work, batch) for job, batch in taken], runner, options)
-    except Cancelled:
-        return [None for _ in taken]
-    except Exception:  # noqa: BLE001  whose fault it is shows when each runs alone
-        return [job.run(batch) for job, batch in taken]
-    if all(isinstance(result, float) for result in found):
-        first.cost.observe(tokens, sum(found))  # type: ignore[arg-type]
-    return list(found)
-
-
 class _Line:
     """Jobs in line and the threads that serve them."""
 
     def __init__(self, size: int) -> None:
         self._changed = threading.Condition()
-        self._jobs: list[tuple[float, int, _Job]] = []  # sorted; the number keeps equals in order of arrival
+        self._jobs: list[tuple[float, int, Job]] = []  # sorted; the number keeps equals in order of arrival
         self._number = count()
         self._free = size
         self._size = size
@@ -197,7 +85,7 @@ class _Line:
         self._closed = False
         self._threads: list[threading.Thread] = []
 
-    def add(self, job: _Job) -> None:
+    def add(self, job: Job) -> None:
         with self._changed:
             if self._closed:
                 raise CascadeError("this cascade was closed; make a new one")
@@ -210,7 +98,7 @@ class _Line:
                 wanted -= 1
             self._changed.notify(job.lanes)
 
-    def leave(self, job: _Job) -> None:
+    def leave(self, job: Job) -> None:
         """Take no more of this job; it is over when its runs in progress are."""
         with self._changed:
             self._end(job)
@@ -227,8 +115,8 @@ class _Line:
                 thread.join()
 
     def _work(self) -> None:
-        taken: list[tuple[_Job, int]] = []
-        results: list[_Result] = []
+        taken: list[tuple[Job, int]] = []
+        results: list[Result] = []
         while True:
             with self._changed:
                 if taken:
@@ -241,9 +129,9 @@ class _Line:
                     self._changed.wait()
                     self._idle -= 1
                 taken, tokens = picked
-            results = _run(taken, tokens)
+            results = run_taken(taken, tokens)
 
-    def _pick(self) -> tuple[list[tuple[_Job, int]], int] | None:
+    def _pick(self) -> tuple[list[tuple[Job, int]], int] | None:
         """The next micro-batch of whoever is due first and can be served, with others' that fit into its run; and the
         tokens of all."""
         for place, (_, _, job) in enumerate(waiting := tuple(self._jobs)):
@@ -267,7 +155,7 @@ class _Line:
             return taken, tokens
         return None
 
-    def _fill(self, taken: list[tuple[_Job, int]], tokens: int, others: Sequence[_Job]) -> int:
+    def _fill(self, taken: list[tuple[Job, int]], tokens: int, others: Sequence[Job]) -> int:
         """Add micro-batches of ``others`` that nobody else could serve now to a run, as long as all its requests have
         the time for it."""
         first = taken[0][0]
@@ -286,7 +174,7 @@ class _Line:
                 taken.append((other, self._take(other)))
         return tokens
 
-    def _take(self, job: _Job) -> int:
+    def _take(self, job: Job) -> int:
         batch = job.taken
         job.taken += 1
         job.active += 1
@@ -294,7 +182,7 @@ class _Line:
             self._remove(job)
         return batch
 
-    def _record(self, taken: Sequence[tuple[_Job, int]], results: Sequence[_Result]) -> None:
+    def _record(self, taken: Sequence[tuple[Job, int]], results: Sequence[Result]) -> None:
         session = taken[0][0].session
         self._free += session.threads
         self._held.discard(id(session))
@@ -314,13 +202,13 @@ class _Line:
         if self._idle and self._jobs:
             self._changed.notify()
 
-    def _end(self, job: _Job) -> None:
+    def _end(self, job: Job) -> None:
         self._remove(job)
         job.taken = len(job.work.tokens)
         if job.active == 0:
             job.over.set()
 
-    def _remove(self, job: _Job) -> None:
+    def _remove(self, job: Job) -> None:
         self._jobs = [entry for entry in self._jobs if entry[2] is not job]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from cascaderank.config import Stage
 from cascaderank.documents import read_documents
+from cascaderank.job import Budget, clock
 from cascaderank.request import Request
-from cascaderank.schedule import Budget, clock
 from cascaderank.session import Session
 from cascaderank.stages import Counts, Scorer
 from cascaderank.stages.base import ModelPart

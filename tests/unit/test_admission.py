@@ -15,7 +15,7 @@ import pytest
 from cascaderank import Cascade, CascadeConfig, OverloadedError, Stage
 from cascaderank.admission import Admission
 from cascaderank.interpreter import quick_switching
-from cascaderank.schedule import Budget, clock
+from cascaderank.job import Budget, clock
 from ranking import QUERY, TEXTS, random_texts
 
 

@@ -10,10 +10,11 @@ import pytest
 from cascaderank import Cascade, InputError, ModelError, Stage
 from cascaderank.config import read_config
 from cascaderank.golden import make_request, template_hash
+from cascaderank.job import clock
 from cascaderank.kernels import PlanRule
 from cascaderank.manifest import GoldenPair
 from cascaderank.providers import SessionOptions
-from cascaderank.schedule import Workers, clock
+from cascaderank.schedule import Workers
 from cascaderank.session import PastRunner, Session
 from cascaderank.stages import Counts, Decoder, Loader
 from decoder_graph import logit, make_decoder

@@ -13,7 +13,8 @@ import pytest
 
 from cascaderank.cost import Cost
 from cascaderank.errors import CascadeError
-from cascaderank.schedule import Budget, RunLog, Workers, clock
+from cascaderank.job import Budget, clock
+from cascaderank.schedule import RunLog, Workers
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cascaderank.cascade import default_config
 from cascaderank.errors import CascadeError
-from cascaderank.schedule import clock
+from cascaderank.job import clock
 from cascaderank.serve.fingerprint import Files
 from cascaderank.serve.gate import Gate
 from cascaderank.serve.live import Generation, Live

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cascaderank.schedule import clock
+from cascaderank.job import clock
 from cascaderank.serve.tracing import trace_context
 
 _log = logging.getLogger("cascaderank.access")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cascaderank.errors import OverloadedError
-from cascaderank.schedule import available_cores, clock
+from cascaderank.job import clock
+from cascaderank.schedule import available_cores
 
 
 class Gate:

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cascaderank.errors import OverloadedError
+from cascaderank.job import clock
 from cascaderank.results import Ranking
-from cascaderank.schedule import clock
 from cascaderank.serve.body import Disconnected, read_body
 from cascaderank.serve.failures import Failure, failure_of
 from cascaderank.serve.live import Generation

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from cascaderank.config import Stage
 from cascaderank.cost import Cost
 from cascaderank.errors import InputError, ModelError, ScoreError
+from cascaderank.job import clock
 from cascaderank.kernels import DOCUMENT, QUERY, Int64, Plan, PlanRule, Ragged, Template, pack, plan
 from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request
-from cascaderank.schedule import Workers, clock
+from cascaderank.schedule import Workers
 from cascaderank.session import Session
 from cascaderank.stages.micro_batches import Keep, MicroBatches, Run
 from cascaderank.tokenizer import TextTokenizer

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.errors import StoreError
+from cascaderank.job import clock
 from cascaderank.kernels import Int64, Ragged, Template, dot_rows, normalize_rows, pool_embeddings
 from cascaderank.request import Request
-from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
 
 _NO_QUERY = np.empty(0, np.int64)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.job import clock
 from cascaderank.kernels import Int64, Template
 from cascaderank.request import Request
-from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
 from cascaderank.stages.micro_batches import Run
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cascaderank.documents import Candidates
 from cascaderank.errors import CascadeError
+from cascaderank.job import Budget
 from cascaderank.kernels import Ragged
 from cascaderank.request import Request, tokens_key
-from cascaderank.schedule import Budget
 from cascaderank.stages.base import Counts, Scorer
 from cascaderank.stages.bi_encoder import BiEncoder
 from cascaderank.stages.late_interaction import LateInteraction

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.errors import ModelError, StoreError
+from cascaderank.job import clock
 from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim_rows, normalize_rows, plan
 from cascaderank.request import Request
-from cascaderank.schedule import clock
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
 from cascaderank.store import TokenVectors
 

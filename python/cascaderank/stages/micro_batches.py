@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from cascaderank.job import clock
 from cascaderank.kernels import Int64, Plan, PlanRule, Template
-from cascaderank.schedule import clock
 from cascaderank.session import OutOfMemory, Runner
 
 Tensors = dict[str, Int64]

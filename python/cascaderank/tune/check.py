@@ -12,8 +12,8 @@ from cascaderank.cascade import Cascade
 from cascaderank.evaluate.latency import spread
 from cascaderank.evaluate.metrics import ndcg
 from cascaderank.evaluate.requests import Request, ranked_ids
+from cascaderank.job import clock
 from cascaderank.kernels import Explored
-from cascaderank.schedule import clock
 from cascaderank.store import Store
 from cascaderank.tune.cost import CostMeter
 

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from cascaderank.cascade import Cascade
 from cascaderank.evaluate.requests import Request
 from cascaderank.flow import Flow
+from cascaderank.job import clock
 from cascaderank.kernels import Fusion, Pool
-from cascaderank.schedule import clock
 from cascaderank.stages import Counts
 from cascaderank.store import Store
 from cascaderank.tune.scores import work_of

@@ -11,8 +11,8 @@ import numpy as np
 
 from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.requests import Request
+from cascaderank.job import clock
 from cascaderank.kernels import Choices, Explored, Int64
-from cascaderank.schedule import clock
 from cascaderank.tune.certified import certified_choice
 from cascaderank.tune.explore import Explorer, join
 from cascaderank.tune.figures import difference, figures

@@ -16,9 +16,10 @@ from cascaderank.evaluate.bench import describe_cascade, describe_machine
 from cascaderank.evaluate.reliability import stage_reliability
 from cascaderank.evaluate.requests import Request, evenly
 from cascaderank.flow import Flow
+from cascaderank.job import clock
 from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
-from cascaderank.schedule import Workers, clock
+from cascaderank.schedule import Workers
 from cascaderank.store import Store
 from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead

@@ -17,10 +17,10 @@ from cascaderank.documents import read_ids
 from cascaderank.errors import CascadeError, StoreError
 from cascaderank.evaluate.requests import Request, candidate_documents
 from cascaderank.flow import Flow
+from cascaderank.job import Budget
 from cascaderank.kernels import Fusion, Int64, NonFiniteScore, Pool
 from cascaderank.model import ModelSpec
 from cascaderank.request import Request as Work
-from cascaderank.schedule import Budget
 from cascaderank.stages import Counts, Scorer
 from cascaderank.store import Store
 
