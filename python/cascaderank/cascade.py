@@ -25,6 +25,7 @@ from cascaderank.golden import check_golden as check_golden_scores
 from cascaderank.interpreter import quick_switching
 from cascaderank.job import Budget, clock
 from cascaderank.kernels import Pool
+from cascaderank.margin import Margin
 from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
 from cascaderank.results import Ranking
@@ -39,7 +40,6 @@ Documents = Sequence[object]
 Scores = Sequence[float] | NDArray[np.floating[Any]]
 _REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; more wait in line
 _CLOSED = "this cascade was closed; make a new one"
-_FINISH_S = 0.001  # what building the ranking costs at most, kept free before a deadline
 
 
 def default_config() -> CascadeConfig:
@@ -104,6 +104,7 @@ class Cascade:
         self.config = config
         self._workers = Workers(config.workers)
         self._admission = Admission(config.max_requests)
+        self._margin = Margin()
         self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
         self._pools: deque[Pool] = deque(maxlen=_REQUEST_THREADS)  # left by earlier requests, with their memory
         self._closed = False
@@ -178,7 +179,9 @@ class Cascade:
         """
         budget = self._budget(deadline_ms)
         with self._admission.place():
-            return self._rank(query, documents, ids, scores, store, top_n, budget, instruction)
+            ranking = self._rank(query, documents, ids, scores, store, top_n, budget, instruction)
+        self._done(budget)
+        return ranking
 
     async def arank(
         self,
@@ -204,10 +207,12 @@ class Cascade:
             raise CascadeError(_CLOSED) from None
         future.add_done_callback(lambda _: self._admission.leave_place())
         try:
-            return await asyncio.wrap_future(future)
+            ranking = await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             budget.cancellation.cancel()
             raise
+        self._done(budget)
+        return ranking
 
     def rank_batch(
         self,
@@ -331,7 +336,14 @@ class Cascade:
                 check_deadline("rank", deadline_ms)
             except ConfigError as error:
                 raise InputError(str(error)) from None
-        return Budget() if deadline_ms is None else Budget(clock() + deadline_ms / 1e3 - _FINISH_S)
+        if deadline_ms is None:
+            return Budget()
+        seconds = deadline_ms / 1e3
+        return Budget(clock() + seconds - self._margin.of(seconds))
+
+    def _done(self, budget: Budget) -> None:
+        if budget.expired and budget.due is not None:
+            self._margin.observe(clock() - budget.due)
 
     def _request(self, query: str, candidates: Candidates, store: Store | None, budget: Budget) -> Request:
         if store is not None and not isinstance(store, Store):
