@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,10 @@ class Admission:
         finally:
             self.leave_place()
 
+    def turn(self, budget: Budget, seconds: float) -> None:
+        """Give a request of ``seconds`` of work its place in line."""
+        budget.order = clock() + max(_PATIENCE * seconds, _SHORTEST_S) if budget.due is None else budget.due
+
     @contextmanager
     def admit(self, budget: Budget, seconds: float) -> Iterator[Flight]:
         """A turn for work of ``seconds``, for as long as the context lasts.
@@ -83,7 +88,8 @@ class Admission:
         ``OverloadedError`` when those ahead leave no time before the deadline.
         """
         flight = Flight(budget, seconds, self)
-        budget.order = clock() + max(_PATIENCE * seconds, _SHORTEST_S) if budget.due is None else budget.due
+        if budget.order == math.inf:
+            self.turn(budget, seconds)
         with self._lock:
             if self._limit is not None:
                 self._check(flight)

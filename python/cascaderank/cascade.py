@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
@@ -28,6 +28,7 @@ from cascaderank.kernels import Pool
 from cascaderank.margin import Margin
 from cascaderank.model import ModelSpec, installed_models
 from cascaderank.request import Request
+from cascaderank.request_threads import RequestThreads
 from cascaderank.results import Ranking
 from cascaderank.schedule import Workers
 from cascaderank.stages import Scorer
@@ -105,7 +106,7 @@ class Cascade:
         self._workers = Workers(config.workers)
         self._admission = Admission(config.max_requests)
         self._margin = Margin()
-        self._requests = ThreadPoolExecutor(_REQUEST_THREADS, thread_name_prefix="cascaderank-request")
+        self._requests = RequestThreads(_REQUEST_THREADS)
         self._pools: deque[Pool] = deque(maxlen=_REQUEST_THREADS)  # left by earlier requests, with their memory
         self._closed = False
         self._running = 0
@@ -201,10 +202,16 @@ class Cascade:
         budget = self._budget(deadline_ms)
         self._admission.take_place()  # here and not in the thread that it may have to wait for
         try:
-            future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget, instruction)
-        except RuntimeError:  # closed in between
+            given = documents if ids is None else ids
+            self._admission.turn(
+                budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, store is not None)
+            )
+            future = self._requests.submit(
+                budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction
+            )
+        except CascadeError:  # closed in between
             self._admission.leave_place()
-            raise CascadeError(_CLOSED) from None
+            raise
         future.add_done_callback(lambda _: self._admission.leave_place())
         try:
             ranking = await asyncio.wrap_future(future)
@@ -312,7 +319,7 @@ class Cascade:
         with self._idle:
             self._closed = True
             self._idle.wait_for(lambda: self._running == 0)
-        self._requests.shutdown(wait=True, cancel_futures=True)
+        self._requests.close()
         self._workers.close()
 
     def __enter__(self) -> Cascade:

@@ -1,0 +1,112 @@
+"""Who gets the next thread, and what becomes of those that have none."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from cascaderank.errors import CascadeError
+from cascaderank.request_threads import RequestThreads
+
+
+@pytest.fixture
+def threads() -> Iterator[RequestThreads]:
+    made = RequestThreads(1)
+    yield made
+    made.close()
+
+
+def hold(threads: RequestThreads) -> threading.Event:
+    free, begun = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        free.wait(10)
+
+    threads.submit(0.0, wait)
+    assert begun.wait(10)
+    return free
+
+
+def test_who_is_due_first_gets_the_next_thread(threads: RequestThreads) -> None:
+    free, served = hold(threads), list[str]()
+    waiting = [
+        threads.submit(order, served.append, name)
+        for name, order in (("late", 30.0), ("soon", 10.0), ("next", 20.0), ("after next", 20.0))
+    ]
+    free.set()
+    for future in waiting:
+        future.result(10)
+    assert served == ["soon", "next", "after next", "late"]
+
+
+def test_results_and_errors_come_back(threads: RequestThreads) -> None:
+    assert threads.submit(1.0, divmod, 7, 2).result(10) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        threads.submit(1.0, divmod, 7, 0).result(10)
+    assert threads.submit(1.0, divmod, 9, 2).result(10) == (4, 1)
+
+
+def test_who_is_cancelled_in_line_is_never_called(threads: RequestThreads) -> None:
+    free, served = hold(threads), list[str]()
+    gone, here = threads.submit(1.0, served.append, "gone"), threads.submit(2.0, served.append, "here")
+    assert gone.cancel()
+    free.set()
+    here.result(10)
+    assert served == ["here"]
+
+
+def test_requests_at_once_have_a_thread_each() -> None:
+    threads, together = RequestThreads(4), threading.Barrier(4, timeout=10)
+    for future in [threads.submit(1.0, together.wait) for _ in range(4)]:
+        future.result(10)
+    threads.close()
+
+
+def test_threads_are_used_again() -> None:
+    threads, before = RequestThreads(4), threading.active_count()
+    for _ in range(20):
+        threads.submit(1.0, int).result(10)
+        threads.submit(1.0, int).result(10)
+    assert threading.active_count() <= before + 2
+    threads.close()
+    assert threading.active_count() == before
+
+
+def test_closing_cancels_those_in_line_and_refuses_new_ones(threads: RequestThreads) -> None:
+    free = hold(threads)
+    waiting = threads.submit(1.0, int)
+    closer = threading.Thread(target=threads.close)
+    closer.start()
+    while not waiting.cancelled():
+        pass
+    free.set()
+    closer.join(10)
+    with pytest.raises(CascadeError, match="was closed"):
+        threads.submit(1.0, int)
+
+
+def test_nothing_of_a_request_stays_in_its_thread(threads: RequestThreads) -> None:
+    class Big:
+        pass
+
+    big = Big()
+    seen = weakref.ref(big)
+    future = threads.submit(1.0, lambda one: len(str(one)), big)
+    future.result(10)
+    del big, future
+    threads.submit(1.0, int).result(10)
+    gc.collect()
+    assert seen() is None
+
+
+def test_threads_go_when_nobody_holds_them_any_more() -> None:
+    before = threading.active_count()
+    threads = RequestThreads(2)
+    threads.submit(1.0, int).result(10)
+    del threads
+    assert threading.active_count() == before
