@@ -16,7 +16,7 @@ from cascaderank.tables import Reader
 FUSIONS = ("last", "rrf", "convex", "weighted")
 NORMALISATIONS = ("z-score", "min-max")
 PROVIDERS = ("cpu", "cuda", "openvino", "auto")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8-block", "int4-block")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8-static", "int8-block", "int4-block")
 
 _STAGE_KEYS = {"model", "name", "keep", "weight", "precision", "provider", "device", "min_score", "margin", "when"}
 _STAGE_KEYS |= {"min_probability", "dynamic"}

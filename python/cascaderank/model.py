@@ -19,7 +19,7 @@ from cascaderank.tables import Reader
 
 MANIFEST = "model.toml"
 KINDS = ("cross_encoder", "bi_encoder", "late_interaction", "decoder")
-PRECISIONS = ("fp32", "fp16", "int8", "int8-block", "int4-block")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-static", "int8-block", "int4-block")
 
 
 @dataclass(frozen=True, slots=True)

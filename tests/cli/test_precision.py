@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from cascaderank.arithmetic import Figures, Loss, Variant, choose, find_variants, measure_variants
 from cascaderank.cli.main import main
+from cascaderank.cli.precision_show import show_stage
 from cascaderank.config import Stage, read_config
 from cascaderank.errors import InputError
 from cascaderank.providers import available_providers
@@ -130,3 +133,14 @@ def test_a_query_too_few_is_refused(folders: Path) -> None:
     one = Request("q", "red", ("d",), (1.0,), (Document("d", "red"),))
     with pytest.raises(InputError, match="1 queries with candidates that fit 'exact'; a loss needs two or more"):
         measure_variants(find_variants(Stage("exact", keep=1), folders), [one], {"q": {"d": 1}})
+
+
+def test_two_folders_in_one_precision_are_told_apart() -> None:
+    ways = [Variant(Path(name), precision, "cpu") for name, precision in (("a", "fp32"), ("b", "int8"), ("c", "int8"))]
+    found = [Figures(way, {32: 1.0}, (1.0, 1.0, 1.0), 0.0, 0.0, 1.0, None) for way in ways]
+    screen = Console(file=io.StringIO(), width=200)
+    show_stage(screen, "m", ways[0], found, None, 0.01)
+    shown = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "int8, cpu, b " in shown
+    assert "int8, cpu, c " in shown
+    assert "fp32, cpu, a" not in shown

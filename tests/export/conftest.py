@@ -11,3 +11,4 @@ if MISSING:
     collect_ignore = ["test_families.py", "test_modules.py", "test_gate.py", "test_int8.py", "test_folder.py"]
     collect_ignore += ["test_golden.py", "test_embedders.py", "test_late.py", "test_errors.py", "test_decoders.py"]
     collect_ignore += ["test_golden.py", "test_half.py", "test_blocks.py", "test_precisions.py", "test_loss.py"]
+    collect_ignore += ["test_static.py"]

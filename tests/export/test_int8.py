@@ -11,7 +11,7 @@ import pytest
 
 from cascaderank.errors import ModelError
 from cascaderank.export import export_model, quantize_graph
-from cascaderank.export.calibration import calibration_inputs
+from cascaderank.export.calibration import typical_inputs
 from cascaderank.export.engine import Engine
 from cascaderank.export.smooth import encoder_products, smooth
 from cascaderank.model import load_spec
@@ -86,7 +86,7 @@ def test_smoothing_fits_every_family(family: str, products: int, tmp_path: Path)
     config, tokenizer = getattr(tiny_hf, family)()
     tiny_hf.save_cross_encoder(tmp_path / "source", config, tokenizer)
     export_model(tmp_path / "source", tmp_path / "fp32")
-    inputs = calibration_inputs(tmp_path / "fp32")
+    inputs = typical_inputs(tmp_path / "fp32").inputs
     assert len(inputs) > 32
     graph = onnx.load(tmp_path / "fp32" / "model.onnx")
     assert len(encoder_products(graph)) >= products

@@ -16,7 +16,7 @@ import pytest
 from cascaderank.demo.corpus import read_corpus
 from cascaderank.demo.questions import load_questions
 from cascaderank.export import measure_quality
-from cascaderank.export.calibration import calibration_inputs
+from cascaderank.export.calibration import typical_inputs
 from cascaderank.export.convert import make_folder
 from cascaderank.export.decide import Options, decide
 from cascaderank.export.engine import Engine, Float32
@@ -83,14 +83,15 @@ def fp32(exact: tuple[Path, dict[str, Any]]) -> Iterator[Scores]:
 
 
 @pytest.mark.parametrize(
-    ("name", "share"), [("fp16", 0.002), ("int8", 0.01), ("int8-block", 0.01), ("int4-block", 0.05)]
+    ("name", "share"),
+    [("fp16", 0.002), ("int8", 0.01), ("int8-static", 0.01), ("int8-block", 0.01), ("int4-block", 0.05)],
 )
 def test_no_more_is_lost_than_its_noise_explains(
     name: str, share: float, exact: tuple[Path, dict[str, Any]], fp32: Scores, data: Path, tmp_path: Path
 ) -> None:
     """``share`` of fp32's nDCG@10 is what the gate allows by default, less for fp16, more for 4 bits."""
     folder, tables = exact
-    inputs = calibration_inputs(folder)[::8] if PRECISIONS[name].calibrated else []
+    inputs = typical_inputs(folder).inputs[::8] if PRECISIONS[name].calibrated else []
     make_folder(folder, tmp_path, name, Making(inputs), tables)
     with Engine(tmp_path) as engine:
         found = measure_quality(fp32, engine, data, queries=QUESTIONS, candidates=CANDIDATES)

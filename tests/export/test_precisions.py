@@ -92,7 +92,10 @@ def test_what_comes_out_says_that_quality_was_not_measured(folders: dict[str, Pa
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"precision": "bf16"}, "precision 'bf16'; expected one of fp32, fp16, int8, int8-block, int4-block"),
+        (
+            {"precision": "bf16"},
+            "precision 'bf16'; expected one of fp32, fp16, int8, int8-static, int8-block, int4-block",
+        ),
         ({"precision": "fp16", "reduce_range": True}, "reduce_range has no meaning for precision fp16; it is for int8"),
         ({"quantize_embeddings": True}, "no meaning for precision fp32; it is for int8, int4-block"),
     ],

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cascaderank.errors import ModelError
 from cascaderank.export import quantize_graph
-from cascaderank.export.calibration import calibration_inputs
+from cascaderank.export.calibration import typical_inputs
 from cascaderank.export.quantize import DEFAULT, Method
 from cascaderank.export.smooth import encoder_products, smooth
 from graphs import make_attention, node
@@ -268,7 +268,7 @@ def test_a_graph_without_products_is_refused(tmp_path: Path) -> None:
 
 def test_calibration_inputs_are_what_the_engine_feeds(tmp_path: Path) -> None:
     folder = make_attention(tmp_path / "model")
-    inputs = calibration_inputs(folder)
+    inputs = typical_inputs(folder).inputs
     assert len(inputs) >= 32
     for arrays in inputs:
         assert set(arrays) == {"input_ids", "attention_mask", "token_type_ids"}
@@ -287,8 +287,9 @@ def test_calibration_reads_the_training_split_and_no_other(tmp_path: Path, split
     for name, query in (("train", "q0"), ("dev", "q1")):
         rows = f"query-id\tcorpus-id\tscore\n{query}\td0\t1\n"
         (data / "qrels" / f"{name}.tsv").write_text(rows, encoding="utf-8")
-    inputs = calibration_inputs(make_attention(tmp_path / "model"), data, split)
-    assert (len(inputs) == 1) == trained
+    typical = typical_inputs(make_attention(tmp_path / "model"), data, split)
+    assert (len(typical.inputs) == 1) == trained
+    assert (typical.texts == "mini train, 1 pairs") == trained
 
 
 def test_the_default_is_smoothed_per_channel() -> None:

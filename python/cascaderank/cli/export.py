@@ -13,9 +13,10 @@ _TEXT = """\
 Make a model folder (model.onnx, tokenizer.json, model.toml) from a Hugging Face model folder or name.
 
 The folder is written only if it scores at least 64 varied pairs as the original does in torch. What is not given is
-read from the model's own files. Precisions: fp16 (for GPUs), int8 (products in int8, for CPUs), int8-block and
-int4-block (weights alone, a scale per block of 32, for large models). Each is measured beside fp32: differences, order,
-speed on this machine and, with --data, nDCG@10. Needs the export extra: pip install 'cascaderank[export]'.
+read from the model's own files. Precisions: fp16 (for GPUs), int8 (products in int8, for CPUs), int8-static (the same
+with constant scales: a score does not depend on its neighbours), int8-block and int4-block (weights alone, a scale per
+block of 32, for large models). Each is measured beside fp32: differences, order, speed on this machine and, with
+--data, nDCG@10. Needs the export extra: pip install 'cascaderank[export]'.
 """
 _EXAMPLES = """\
   cascaderank export ./my-finetuned-reranker models/my-reranker
@@ -55,16 +56,22 @@ def add_parser(commands: Any) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="BEIR folder: measure nDCG@10 in fp32 and in --precision; its train split calibrates int8",
+        help="BEIR folder: measure nDCG@10 in fp32 and in --precision; its train split calibrates",
     )
     parser.add_argument("--split", default="dev", help="of --data; default: dev")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help='JSON lines {"query": ..., "text": ...}: typical pairs, in place of --data\'s train split',
+    )
     parser.add_argument(
         "--max-ndcg-loss",
         type=positive_number,
         metavar="SHARE",
         help="refuse a loss of nDCG@10 on --data that is above this share of fp32's beyond its noise; default: 0.01",
     )
-    parser.add_argument("--reduce-range", action="store_true", help="with int8: 7-bit weights")
+    parser.add_argument("--reduce-range", action="store_true", help="with int8: 7-bit weights, faster without VNNI")
     parser.add_argument(
         "--quantize-embeddings", action="store_true", help="with int8 and int4-block: embedding tables too"
     )

@@ -31,7 +31,7 @@ def show_stage(
     for title in (*titles, "nDCG@10 lost (95 %)"):
         table.add_column(title, justify="left" if title == "variant" else "right")
     for item in found:
-        label = item.variant.name + (" (present)" if item.variant.present else "")
+        label = _called(item, found) + (" (present)" if item.variant.present else "")
         if item.refused:
             table.add_row(label, "refused")
             continue
@@ -43,13 +43,19 @@ def show_stage(
     screen.print(table)
     for item in found:
         if item.refused:
-            screen.print(f"{item.variant.name}: {item.refused}")
+            screen.print(f"{_called(item, found)}: {item.refused}")
     if all(item.loss is None for item in found):
         screen.print("note: without --data only differences of scores are known, not what they cost in nDCG@10")
     elif best is None:
         screen.print(f"no variant is shown to lose at most {max_loss:g}")
     else:
         screen.print(f"<- the fastest whose loss is at most {max_loss:g} at the upper end of its interval")
+
+
+def _called(item: Figures, found: Sequence[Figures]) -> str:
+    """Its name, with the folder where several have that name: a model may be there twice in one precision."""
+    alike = sum(other.variant.name == item.variant.name for other in found)
+    return item.variant.name + (f", {item.variant.folder.name}" if alike > 1 else "")
 
 
 def _lost(item: Figures) -> str:

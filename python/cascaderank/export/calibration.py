@@ -4,38 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cascaderank.errors import InputError
 from cascaderank.evaluate.data import load_beir
+from cascaderank.export.calibration_file import read_pairs
 from cascaderank.export.engine import Engine
 from cascaderank.export.pairs import Pair, parity_pairs
 from cascaderank.session import Runner, Session
 
 Int64 = NDArray[np.int64]
 
-PAIRS = 64
+PAIRS, PAIRS_OF_FILE = 64, 256
 TRAIN = "train"
 
 
-def calibration_inputs(folder: Path, data: Path | None = None, split: str = "dev") -> list[dict[str, NDArray[Any]]]:
-    """Inputs of the graph in the model folder ``folder`` by name, as the engine packs them: int64 ``[1, length]`` each,
-    and float32 keys and values of what comes before a decoder's rows.
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """Inputs of a graph for typical texts, every distinct one once, and in words which texts those are.
 
-    The texts are training pairs of ``data`` (a folder in the layout of BEIR) where it has a split "train" that is not
-    ``split``, on which the result will be measured; otherwise those of the parity gate.
+    ``inputs`` are by name, as the engine packs them: int64 ``[1, length]`` each, and float32 keys and values of what
+    comes before a decoder's rows.
+    """
+
+    inputs: list[dict[str, NDArray[Any]]]
+    texts: str
+
+
+def typical_inputs(folder: Path, data: Path | None = None, split: str = "dev", file: Path | None = None) -> Typical:
+    """What the graph in the model folder ``folder`` is fed for typical texts.
+
+    Those are the pairs of ``file`` where there is one (see ``read_pairs``; at most ``PAIRS_OF_FILE``, evenly chosen);
+    else training pairs of ``data`` (a folder in the layout of BEIR) where it has a split "train" that is not ``split``,
+    on which the result will be measured; otherwise those of the parity gate. Raises ``InputError`` for a file none of
+    whose queries fits the model, or that has a query of ``split``.
     """
     with Engine(folder, workers=1) as engine:
-        pairs = _training_pairs(engine, data, split)
-        if not pairs:
+        if file is not None:
+            pairs, texts = _pairs_of_file(engine, file, data, split), file.name
+        elif pairs := _training_pairs(engine, data, split):
+            texts = f"{Path(data or '').name} {TRAIN}"
+        else:
             pairs = list(parity_pairs(engine.count_tokens, engine.query_limit(), engine.spec.max_length))
+            texts = "texts of the parity gate"
         part = engine.part
         part.session = recorder = _Recorder(part.session)
         engine.logits(pairs)
-    return list(recorder.seen.values())
+    return Typical(list(recorder.seen.values()), f"{texts}, {len(pairs)} pairs")
+
+
+def _pairs_of_file(engine: Engine, file: Path, data: Path | None, split: str) -> list[Pair]:
+    judged = set() if data is None else set(load_beir(data, split).queries.values())
+    pairs = read_pairs(file, judged)
+    fitting = [pair for pair in pairs if engine.count_tokens(pair[0]) <= engine.query_limit()]
+    if not fitting:
+        raise InputError(f"{file}: none of its {len(pairs)} queries fits {engine.spec.name!r}; give shorter ones")
+    return fitting[:: -(-len(fitting) // PAIRS_OF_FILE)]
 
 
 def _training_pairs(engine: Engine, data: Path | None, split: str) -> list[Pair]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cascaderank.export.calibration import calibration_inputs
+from cascaderank.export.calibration import typical_inputs
 from cascaderank.export.engine import Engine
 from cascaderank.export.golden import golden_table
 from cascaderank.export.manifest import write_manifest
@@ -54,7 +54,7 @@ def convert_folder(
     )  # fmt: skip
     # Another processor may be as far from fp32 in the other direction.
     golden = golden_table(folder, tolerance=max(2 * agreement.max_abs_diff, TOLERANCE))
-    finished = {**tables, "precision": _section(name, made, invariant), "parity": parity_table(parity, change)}
+    finished = {**tables, "precision": _section(name, made, invariant, making), "parity": parity_table(parity, change)}
     write_manifest(folder, {**finished, "golden": golden})
     return change
 
@@ -63,17 +63,21 @@ def make_folder(fp32: Path, folder: Path, name: str, making: Making, tables: Map
     """Graph, tokenizer and a first manifest of the empty ``folder``, with which the engine can run it."""
     made = PRECISIONS[name].make(fp32 / "model.onnx", folder / "model.onnx", making)
     shutil.copy2(fp32 / "tokenizer.json", folder / "tokenizer.json")
-    write_manifest(folder, {**tables, "precision": _section(name, made, False)})
+    write_manifest(folder, {**tables, "precision": _section(name, made, False, making)})
     return made
 
 
-def _section(name: str, made: Made, invariant: bool) -> dict[str, Any]:
-    return {"weights": name, "method": made.method, "layout": "padded", "batch_invariant": invariant}
+def _section(name: str, made: Made, invariant: bool, making: Making) -> dict[str, Any]:
+    section: dict[str, Any] = {"weights": name, "method": made.method, "layout": "padded", "batch_invariant": invariant}
+    return section | {"calibrated_on": making.texts} if making.texts else section
 
 
 def making_for(
-    name: str, fp32: Path, judged: Judged, *, reduce_range: bool, quantize_embeddings: bool, external_over: int
-) -> Making:
-    """What the conversion is told; typical inputs only where it is calibrated."""
-    inputs = calibration_inputs(fp32, judged.data, judged.split) if PRECISIONS[name].calibrated else ()
-    return Making(inputs, reduce_range, quantize_embeddings, external_over)
+    name: str, fp32: Path, judged: Judged, *, reduce_range: bool, quantize_embeddings: bool, external_over: int,
+    calibration: Path | None = None,
+) -> Making:  # fmt: skip
+    """What the conversion is told; typical inputs only where it is calibrated, those of ``calibration`` if given."""
+    if not PRECISIONS[name].calibrated:
+        return Making((), reduce_range, quantize_embeddings, external_over)
+    typical = typical_inputs(fp32, judged.data, judged.split, calibration)
+    return Making(typical.inputs, reduce_range, quantize_embeddings, external_over, typical.texts)

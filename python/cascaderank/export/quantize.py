@@ -48,9 +48,9 @@ def quantize_graph(
     ``inputs`` are typical inputs of the graph (see ``calibration_inputs``); without them nothing is smoothed. Only
     MatMul is quantised: products hold nearly all of the time; the head is small and decides the score, so it stays.
     ``embeddings`` quantises the embedding tables (Gather) too: the file shrinks, speed stays.
-    ``reduce_range`` uses 7-bit weights, off by default: x86 without VNNI (AVX2, early AVX-512) adds pairs of u8 x s8
-    products in 16 bits, which saturates with 8-bit weights. The engine's sessions ask for exact products there, so
-    only a folder that is also run elsewhere has a use for it.
+    ``reduce_range`` uses 7-bit weights: x86 without VNNI (AVX2, early AVX-512) adds pairs of u8 x s8 products in 16
+    bits, which saturates with 8-bit weights. The engine's sessions ask for exact products there, which ONNX Runtime
+    then multiplies by a slower way, unless it sees that 7 bits cannot saturate (docs/models.md has the figures).
     """
     quantization, onnx = require("onnxruntime.quantization"), require("onnx")
 

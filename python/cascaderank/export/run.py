@@ -48,6 +48,7 @@ def export_model(
     recipe: str | None = None,
     data: Path | None = None,
     split: str = "dev",
+    calibration: Path | None = None,
     max_ndcg_loss: float = MAX_LOSS,
     reduce_range: bool = False,
     quantize_embeddings: bool = False,
@@ -61,15 +62,16 @@ def export_model(
     comes with the package, or a TOML file (see ``decoders.DecoderTemplate``). ``precision`` is "fp32" or one of
     ``PRECISIONS``, whose difference from fp32 and speed beside it are measured. ``data`` is a folder in the layout of
     BEIR: nDCG@10 is measured on its ``split`` before and after, a loss that is above ``max_ndcg_loss`` (a share of
-    fp32's nDCG@10) beyond its noise is refused, and its split "train", where there is one, calibrates int8 in place of
-    the parity gate's texts. ``reduce_range`` and ``quantize_embeddings``: see ``quantize_graph`` and ``block_graph``.
+    fp32's nDCG@10) beyond its noise is refused, and its split "train", where there is one, calibrates in place of
+    the parity gate's texts; the pairs of the file ``calibration`` do in place of both (see ``typical_inputs``).
+    ``reduce_range`` and ``quantize_embeddings``: see ``quantize_graph`` and ``block_graph``.
     Graphs of more than ``external_over`` bytes keep their weights in a file beside them. ``recipe`` is the command that
     repeats the export, ``source_name`` what the model is called where the folder's name does not say it.
 
     Raises ``ModelError`` (unsupported or undecided model, gate not passed; ``out`` is then not written),
     ``MissingExtraError`` without the export extra. ``out`` must not exist, or be an empty folder.
     """
-    check_precision(precision, Making((), reduce_range, quantize_embeddings))
+    check_precision(precision, Making((), reduce_range, quantize_embeddings), calibration)
     if data is not None and precision == "fp32":
         raise ModelError("export: data measures what another precision than fp32 costs; choose one, such as int8")
     target = Path(out)
@@ -89,6 +91,8 @@ def export_model(
     ]
     if data is not None:
         flags.append(f"--data {shlex.quote(Path(data).name)} --split {shlex.quote(split)}")
+    if calibration is not None:
+        flags.append(f"--calibration {shlex.quote(Path(calibration).name)}")
     tables = {
         "kind": decision.kind,
         "name": name or target.resolve().name,
@@ -126,7 +130,7 @@ def export_model(
             judged = Judged(data, split, max_ndcg_loss)
             making = making_for(
                 precision, folders["fp32"], judged, reduce_range=reduce_range,
-                quantize_embeddings=quantize_embeddings, external_over=external_over,
+                quantize_embeddings=quantize_embeddings, external_over=external_over, calibration=calibration,
             )  # fmt: skip
             change = convert_folder(
                 folders["fp32"], folders[precision], precision, making, tables, parity, judged, progress
