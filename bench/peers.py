@@ -57,10 +57,11 @@ def main() -> None:
 
 
 def _cross_encoders(arguments: argparse.Namespace, base: Path) -> dict[str, Any]:
-    files = prepare(base)
+    files = prepare(base, arguments.seven_bits)
     if arguments.scale == "threads":
         passed = ["--folder", str(base), "--repetitions", str(arguments.repetitions), "--pairs", str(arguments.pairs)]
         passed += ["--only", arguments.only, "--precisions", *arguments.precisions]
+        passed += ["--seven-bits"] * arguments.seven_bits
         result = by_cores(passed, arguments.points or range(1, available_cores() + 1), _show)
         return _drawn(result, arguments.plot)
     measure = Lengths(files.fp32)
@@ -86,7 +87,7 @@ def _show(point: dict[str, Any]) -> None:
 
 def _lengths(arguments: argparse.Namespace, contenders: list[Contender], measure: Lengths) -> dict[str, Any]:
     workers = available_cores()
-    products = {precision: Arithmetic(precision, workers) for precision in arguments.precisions}
+    products = {precision: Arithmetic(precision, workers, arguments.seven_bits) for precision in arguments.precisions}
     found = {}
     for request in requests(arguments.lengths, measure, arguments.pairs, arguments.data):
         print(f"\n{request.line()}; {arguments.repetitions} rounds")
@@ -104,13 +105,17 @@ def _lengths(arguments: argparse.Namespace, contenders: list[Contender], measure
     return {"lengths": found}
 
 
-def prepare(base: Path) -> Files:
+def prepare(base: Path, seven_bits: bool = False) -> Files:
     """The model in every form, made where ``base`` does not hold it yet."""
+    if seven_bits:
+        base = base / "seven-bits"
     from rivals.cross_encoders import link
     from stock_cross_encoder import make_folder, make_torch_folder
 
     torch_folder = make_torch_folder(base / "torch")
-    files = Files(torch_folder, *(make_folder(torch_folder, base / name, name) for name in PRECISIONS))
+    files = Files(torch_folder, *(
+        make_folder(torch_folder, base / name, name, seven_bits and name == "int8") for name in PRECISIONS
+    ))  # fmt: skip
     (torch_folder / "onnx").mkdir(exist_ok=True)
     for precision in PRECISIONS:
         link(torch_folder / files.graph(precision), files.folder(precision) / "model.onnx")
@@ -126,6 +131,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--repetitions", type=int, default=7, help="rounds of all contenders (default 7)")
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument(
+        "--seven-bits", action="store_true", help="an int8 file whose weights have 7 bits, for everybody"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="the peers whose name contains this")
     parser.add_argument("--points", type=int, nargs="+", help="in place of a scale's own points")
     parser.add_argument("--cores", type=int, help="keep every library on so many cores (default: all there are)")

@@ -42,12 +42,13 @@ def make_torch_folder(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def make_folder(source: Path, folder: Path, precision: str) -> Path:
-    """The same model as a folder of ours, through ``cascaderank export`` and its parity gate."""
+def make_folder(source: Path, folder: Path, precision: str, reduce_range: bool = False) -> Path:
+    """The same model as a folder of ours, through ``cascaderank export`` and its parity gate; with ``reduce_range``
+    int8 weights have 7 bits, whose products never saturate."""
     if not (folder / "model.toml").is_file():
         export_model(
             source, folder, kind="cross_encoder", precision=precision, max_length=512, score="none",
-            licence="Apache-2.0", recipe="bench/stock_cross_encoder.py",
+            licence="Apache-2.0", recipe="bench/stock_cross_encoder.py", reduce_range=reduce_range,
         )  # fmt: skip
     return folder
 

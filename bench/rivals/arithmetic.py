@@ -23,13 +23,15 @@ from onnx import TensorProto, helper, numpy_helper
 class Arithmetic:
     """The products of ``layers`` layers of ``size`` dimensions and ``heads`` heads."""
 
-    def __init__(self, precision: str, workers: int, layers: int = 6, size: int = 384, heads: int = 12) -> None:
+    def __init__(
+        self, precision: str, workers: int, seven_bits: bool = False, layers: int = 6, size: int = 384, heads: int = 12
+    ) -> None:
         self.layers, self.size, self.heads = layers, size, heads
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "fp32.onnx")
             onnx.save(self._graph(), str(path))
             if precision == "int8":
-                path = _quantised(path)
+                path = _quantised(path, seven_bits)
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), _options(), providers=["CPUExecutionProvider"]
             )
@@ -111,14 +113,14 @@ class Arithmetic:
         self._pool.shutdown()
 
 
-def _quantised(path: Path) -> Path:
+def _quantised(path: Path, seven_bits: bool) -> Path:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = path.with_name("int8.onnx")
     across = [name for layer in range(99) for name in (f"{layer}_scores", f"{layer}_mixed")]
     quantize_dynamic(
         str(path), str(target), op_types_to_quantize=["MatMul"], nodes_to_exclude=across, per_channel=True,
-        weight_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8, reduce_range=seven_bits,
     )  # fmt: skip
     return target
 
