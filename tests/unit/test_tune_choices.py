@@ -80,7 +80,18 @@ def test_a_stage_that_adds_nothing_does_not_pay() -> None:
     ndcg = np.stack([np.full(50, 0.3), np.full(50, 0.6), np.full(50, 0.6)]).astype(np.float32)
     found = verdicts(["a", "b"], ndcg, np.ones(3), keeps, np.ones(3, bool), 10.0)
     assert [verdict.pays for verdict in found] == [False, True]
+    assert [verdict.short for verdict in found] == ["does not pay", "pays"]
     assert "leave this stage out" in found[0].reason
+
+
+def test_what_the_budget_decided_is_no_word_on_a_stage() -> None:
+    keeps = np.array([[10, 0], [0, 10], [20, 10]])
+    ndcg = np.stack([np.full(50, 0.3), np.full(50, 0.6), np.full(50, 0.6)]).astype(np.float32)
+    found = verdicts(["a", "b"], ndcg, np.array([5.0, 20.0, 20.0]), keeps, np.ones(3, bool), 10.0)
+    assert [verdict.short for verdict in found] == ["needed", "over the budget"]
+    assert [verdict.reason for verdict in found] == [
+        "no choice without it is within the budget", "no choice with it is within"
+    ]  # fmt: skip
 
 
 def test_a_proven_loss_is_no_equal_however_small() -> None:

@@ -87,6 +87,7 @@ def find_outcome(
             "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
         },
         "against_exhaustive": _against(held, chosen, exhaustive),
+        "against_first_pass": difference(held.ndcg[chosen], held.ndcg[0]),
         "folds": cross_validate(
             join(explored, held, choosing, reporting), keeps, allowed, uncut, settings.budget_ms, settings.seed
         ),
@@ -140,7 +141,7 @@ def _files(
     settings: TuneSettings,
 ) -> Files:
     """The recommendation, and what it is compared with, so that `evaluate --against` can run them on other queries."""
-    budget = f"for {settings.budget_ms:g} ms"
+    budget = f"for {settings.budget_ms:.{0 if settings.budget_ms >= 10 else 1}f} ms"
     return {
         "recommended.toml": (_row(keeps, chosen), _comment(f"recommended {budget}", held, chosen)),
         "best.toml": (_row(keeps, best), _comment(f"the best {budget}", held, best)),
@@ -172,7 +173,7 @@ def _verdicts(
 ) -> list[dict[str, Any]]:
     found = []
     for verdict in verdicts(names, explored.ndcg, p50, keeps, allowed, budget_ms):
-        entry = {"stage": verdict.stage, "pays": verdict.pays, "reason": verdict.reason}
+        entry = {"stage": verdict.stage, "pays": verdict.pays, "short": verdict.short, "reason": verdict.reason}
         if verdict.with_it is not None and verdict.without_it is not None:
             entry |= {
                 "with_keeps": keeps[verdict.with_it].tolist(),
