@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,3 +110,15 @@ def verdicts(
             verdict = True, "pays", "without it the quality is lower"
         found.append(Verdict(name, *verdict, with_it, without))
     return found
+
+
+def beside_chosen(verdict: Verdict, ms: Float64, chosen: int, *, used: bool) -> Verdict:
+    """A stage that adds no quality is recommended all the same where it makes the ones behind it cheaper: then it saves
+    time, and "leave it out" would speak against the recommendation. ``used``: the choice ``chosen`` has the stage."""
+    without = verdict.without_it
+    if not used or verdict.pays or without is None or ms[without] <= ms[chosen]:
+        return verdict
+    reason = (
+        f"the best without it is as good, within the interval, but takes {ms[without] / ms[chosen]:.1f} times as long"
+    )
+    return replace(verdict, pays=True, short="saves time", reason=reason)
