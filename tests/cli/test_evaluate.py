@@ -95,7 +95,9 @@ def test_two_cascades_are_compared_by_query(run: Any, worst: Path, capsys: pytes
         assert comparison["difference"] == pytest.approx(sum(a - b for a, b in zip(*ends, strict=True)) / 3)
         assert 0 < comparison["p_value"] <= 1
     assert "randomisation test" in found["comparison"]["test"]
-    assert "times as long" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "times as long" in printed
+    assert f"against {worst}:" in printed.replace("\n", "")
 
 
 def test_against_itself_nothing_differs(run: Any, cascade_file: Path) -> None:

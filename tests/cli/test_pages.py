@@ -64,10 +64,11 @@ def tuned() -> dict[str, Any]:
                   "choices": [{"keeps": [20], "folds": 5}]},
         "reliability": RELIABILITY,
         "against_exhaustive": {"quality": 1.0, "latency": 0.1, "difference": 0.0, "interval": [-0.01, 0.01]},
+        "against_first_pass": {"difference": 0.1, "interval": [-0.02, 0.2]},
         "front": [{"keeps": [5], "p50_ms": 3.0, "ndcg_10": 0.3, "held_back_ndcg_10": 0.31},
                   {"keeps": [20], "p50_ms": 12.0, "ndcg_10": 0.5, "held_back_ndcg_10": 0.47}],
         "cloud": [[3.0, 0.3], [12.0, 0.5], [20.0, 0.4]],
-        "stages": [{"stage": NAME, "pays": True, "reason": "it is the only stage"}],
+        "stages": [{"stage": NAME, "pays": True, "short": "needed", "reason": "it is the only stage"}],
         "guarantee": None,
         "per_query": {"note": "one stage: no later stage to save work for", "kinds": []},
         "check": {"requests": 20, "predicted_p50_ms": 12.0, "predicted_again_p50_ms": 11.1, "measured_p50_ms": 11.0,
@@ -164,7 +165,8 @@ def test_texts_are_escaped_and_nothing_lies_outside(file: Path, kind: str) -> No
 
 def test_what_a_report_must_show() -> None:
     shown = {
-        "tune": ("few &lt;queries&gt;", "held-back queries", "fold by fold", "Probabilities", "ECE 0.020", "lost by"),
+        "tune": ("few &lt;queries&gt;", "no gain is proven", "held-back queries", "fold by fold", "Probabilities",
+                 "ECE 0.020", "lost by"),
         "evaluate": ("recall@kept", "P99 ms", "did not find 0 of 4", "d&lt;1&gt; (2)", "ECE 0.020", "2.00 times",
                      "weighted left out", "Few queries"),
         "calibrate": ("Chosen: platt", "platt ← chosen", "ECE 0.400", "&lt;lists&gt;"),

@@ -110,6 +110,8 @@ def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[st
     assert found["held_back"]["first pass alone"]["pairs"] == [0, 0]
     assert [stage["stage"] for stage in found["stages"]] == ["bi", "ce"]
     assert [curve["entering"] for curve in found["curves"]] == [30, found["curves"][0]["chosen"]]
+    held = (found["held_back"][name]["ndcg_10"] for name in ("recommended", "first pass alone"))
+    assert found["against_first_pass"]["difference"] == pytest.approx(next(held) - next(held), abs=1e-6)
     folds = found["folds"]
     assert (folds["queries"], folds["folds"]) == (80, 5)
     assert sum(choice["folds"] for choice in folds["choices"]) == 5
@@ -146,7 +148,7 @@ def test_margins_can_be_certified(
     assert main([*arguments, *more]) == 0
     printed = capsys.readouterr().out
     for text in (
-        "plateau: loss below",
+        "plateau: the interval ends within 0.01",
         "Pareto front",
         "held-back queries",
         "recommended:",
@@ -166,6 +168,18 @@ def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path
     assert 0 < settings["budget_ms"] != 200.0
 
 
+def test_a_store_made_ahead_is_read_and_nothing_is_encoded_again(
+    collection: Path, two_stages: Path, tuned: Path, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "out"
+    assert main(["index", str(collection / "corpus.jsonl"), str(store), "--cascade", str(two_stages)]) == 0
+    arguments = ["tune", str(two_stages), "--data", str(collection), "--candidates", "30", "--budget-ms", "10000"]
+    assert main([*arguments, "--store", str(store), "--out", str(out)]) == 0
+    assert sorted(file.suffix for file in (out / "scores").iterdir()) == [".npy", ".npy"]
+    for file in (out / "scores").iterdir():  # the same scores as with candidates that tune encoded itself
+        assert np.array_equal(np.load(file), np.load(tuned / "scores" / file.name))
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
@@ -173,6 +187,7 @@ def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path
         (["--max-recall-loss", "1.5"], 2, "not between 0 and 1"),
         (["--queries", "3"], 1, "at least 4 are needed"),
         (["--split", "test"], 1, "no such split"),
+        (["--out", __file__], 2, "is not a folder"),
     ],
 )
 def test_what_cannot_work_is_said_before_the_work(

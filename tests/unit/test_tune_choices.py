@@ -14,7 +14,7 @@ from cascaderank.evaluate.report.svg import Plot, log_ticks, ticks
 from cascaderank.tune.cost import fit_cost
 from cascaderank.tune.explore import Explorer, all_choices, count_choices, cut_offs, select
 from cascaderank.tune.folds import cross_validate
-from cascaderank.tune.pareto import answering, as_good, front, recommend, verdicts
+from cascaderank.tune.pareto import answering, as_good, beside_chosen, front, recommend, verdicts
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.policies import learn_temperatures, tune_policies
 from cascaderank.tune.run import halves
@@ -80,7 +80,29 @@ def test_a_stage_that_adds_nothing_does_not_pay() -> None:
     ndcg = np.stack([np.full(50, 0.3), np.full(50, 0.6), np.full(50, 0.6)]).astype(np.float32)
     found = verdicts(["a", "b"], ndcg, np.ones(3), keeps, np.ones(3, bool), 10.0)
     assert [verdict.pays for verdict in found] == [False, True]
+    assert [verdict.short for verdict in found] == ["does not pay", "pays"]
     assert "leave this stage out" in found[0].reason
+
+
+def test_a_stage_of_the_recommendation_is_not_to_be_left_out() -> None:
+    keeps = np.array([[0, 10], [20, 10]])
+    ndcg, ms = np.full((2, 50), 0.6, np.float32), np.array([9.0, 3.0])
+    verdict = verdicts(["a", "b"], ndcg, ms, keeps, np.ones(2, bool), 10.0)[0]
+    assert verdict.short == "does not pay"
+    saving = beside_chosen(verdict, ms, 1, used=True)
+    assert (saving.pays, saving.short) == (True, "saves time")
+    assert "takes 3.0 times as long" in saving.reason
+    assert beside_chosen(verdict, ms, 0, used=False) == verdict
+
+
+def test_what_the_budget_decided_is_no_word_on_a_stage() -> None:
+    keeps = np.array([[10, 0], [0, 10], [20, 10]])
+    ndcg = np.stack([np.full(50, 0.3), np.full(50, 0.6), np.full(50, 0.6)]).astype(np.float32)
+    found = verdicts(["a", "b"], ndcg, np.array([5.0, 20.0, 20.0]), keeps, np.ones(3, bool), 10.0)
+    assert [verdict.short for verdict in found] == ["needed", "over the budget"]
+    assert [verdict.reason for verdict in found] == [
+        "no choice without it is within the budget", "no choice with it is within"
+    ]  # fmt: skip
 
 
 def test_a_proven_loss_is_no_equal_however_small() -> None:

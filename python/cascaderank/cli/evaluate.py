@@ -117,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
         for cascade in cascades:
             cascade.close()
     found["data"] = labelled.what
+    if options.against is not None:
+        found["against"]["file"] = str(options.against)
     if options.ablation:
         with progress("fusions: queries") as report:
             found["ablation"] = ablate_fusion(

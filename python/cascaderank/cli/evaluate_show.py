@@ -31,8 +31,9 @@ def show(screen: Console, found: Mapping[str, Any]) -> None:
     _show_losses(screen, found["losses"], {entry["query_id"]: entry["query"] for entry in queries})
     screen.print(_times(found["latency"]))
     if "against" in found:
-        screen.print("\nagainst:")
+        screen.print(Text(f"\nagainst {found['against']['file']}:"))
         screen.print(_quality(found["against"]["points"]))
+        screen.print()
         screen.print(_times(found["against"]["latency"]))
         _show_comparison(screen, found["comparison"])
 
@@ -79,7 +80,7 @@ def _show_comparison(screen: Console, comparison: Mapping[str, Any]) -> None:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for key, title in SHOWN.items():
         table.add_row(title, *difference(comparison["measures"][key]))
-    screen.print(f"\nthis cascade minus the other, {comparison['test']}:")
+    screen.print(f"\nthis cascade minus the other, {comparison['test']}:", soft_wrap=True)
     screen.print(table)
     screen.print(f"the other takes {comparison['time_ratio']['median']:.2f} times as long (median over queries)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--queries", type=positive_integer, metavar="N", help="use N evenly chosen queries; default: all of the split"
+    )
+    parser.add_argument(
+        "--store", type=Path, metavar="FOLDER", help="read encoded documents from it, or write them there"
     )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
@@ -79,6 +83,7 @@ def some_queries(data: BeirData, count: int | None) -> BeirData:
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cascade import default_config
+    from cascaderank.cli.collection import encode_candidates
     from cascaderank.cli.terminal import console, progress
     from cascaderank.cli.tune_show import show
     from cascaderank.config import read_config
@@ -90,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.tune.run import run_tune
     from cascaderank.tune.settings import TuneSettings, check_settings
 
+    if options.out.exists() and not options.out.is_dir():
+        options.parser.error(f"--out: {options.out} is not a folder")
     screen = console()
     settings = TuneSettings(
         budget_ms=options.budget_ms,
@@ -108,7 +115,10 @@ def run(options: argparse.Namespace) -> int:
     else:
         with progress("first pass: queries") as report:
             requests = make_requests(data, options.candidates, report)
-    found = run_tune(config, requests, data.qrels, options.out, settings, progress)
+    known = None
+    if options.store is not None:
+        known = partial(encode_candidates, data=data, requests=requests, file=options.store, packaged=False)
+    found = run_tune(config, requests, data.qrels, options.out, settings, progress, known)
     found["data"] = f"{options.data.resolve().name}, {options.split}"
     write_report(found, options.out)
     show(screen, found, options.out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from cascaderank.cli.terminal import counted, milliseconds
-from cascaderank.evaluate.report.words import cuts, interval
+from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,7 @@ def _curve(curve: Mapping[str, Any]) -> Table:
         f"\n{curve['stage']}: recall@k of {curve['entering']} candidates that enter", ["k", "recall", "loss (95 %)", ""]
     )
     for point in curve["points"]:
-        mark = f"← plateau: loss below {curve['tolerance']:g}" if point["keep"] == curve["chosen"] else ""
+        mark = f"← plateau: the interval ends within {curve['tolerance']:g}" if point["keep"] == curve["chosen"] else ""
         loss = f"{point['loss']:.3f} {interval(point['loss_interval'])}"
         table.add_row(str(point["keep"]), f"{point['recall']:.3f}", loss, mark)
     return table
@@ -87,7 +87,7 @@ def _held_back(found: Mapping[str, Any], names: Sequence[str]) -> Table:
 def _say_stages(screen: Console, found: Mapping[str, Any]) -> None:
     screen.print("")
     for stage in found["stages"]:
-        text = f"{stage['stage']}: {'pays' if stage['pays'] else 'does not pay'}; {stage['reason']}"
+        text = f"{stage['stage']}: {stage['short']}; {stage['reason']}"
         if "difference" in stage:
             held = stage["held_back"]
             text += (
@@ -103,7 +103,7 @@ def _say_choice(screen: Console, found: Mapping[str, Any], names: Sequence[str])
     screen.print(f"\nrecommended: {cuts(names, chosen['keeps'])}{note}", style="bold")
     screen.print(
         f"held back: {against['quality']:.1%} of the nDCG@10 of the best without cut-offs, at {against['latency']:.1%} "
-        "of its predicted P50",
+        f"of its predicted P50; {over_first_pass(found['against_first_pass'])}",
         soft_wrap=True,
     )
     screen.print(

@@ -18,7 +18,7 @@ from cascaderank.tune.explore import Explorer, join
 from cascaderank.tune.figures import difference, figures
 from cascaderank.tune.folds import cross_validate
 from cascaderank.tune.lost import find_lost
-from cascaderank.tune.pareto import answering, best_uncut, front, recommend, verdicts
+from cascaderank.tune.pareto import answering, beside_chosen, best_uncut, front, recommend, verdicts
 from cascaderank.tune.per_query import Files, report_policies
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.settings import TuneSettings
@@ -87,6 +87,7 @@ def find_outcome(
             "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
         },
         "against_exhaustive": _against(held, chosen, exhaustive),
+        "against_first_pass": difference(held.ndcg[chosen], held.ndcg[0]),
         "folds": cross_validate(
             join(explored, held, choosing, reporting), keeps, allowed, uncut, settings.budget_ms, settings.seed
         ),
@@ -100,7 +101,7 @@ def find_outcome(
             for place in on_front.tolist()
         ],
         "cloud": [[round(float(p50[place]), 3), round(float(quality[place]), 5)] for place in places.tolist()],
-        "stages": _verdicts(names, explored, held, p50, keeps, allowed, settings.budget_ms),
+        "stages": _verdicts(names, explored, held, p50, keeps, allowed, chosen, settings.budget_ms),
         "guarantee": guarantee,
         "per_query": report_policies(explorer, keeps[chosen], choosing, reporting, max(grid), names, files),
         "lost": find_lost(explorer, names, keeps[chosen], requests, reporting),
@@ -140,7 +141,7 @@ def _files(
     settings: TuneSettings,
 ) -> Files:
     """The recommendation, and what it is compared with, so that `evaluate --against` can run them on other queries."""
-    budget = f"for {settings.budget_ms:g} ms"
+    budget = f"for {settings.budget_ms:.{0 if settings.budget_ms >= 10 else 1}f} ms"
     return {
         "recommended.toml": (_row(keeps, chosen), _comment(f"recommended {budget}", held, chosen)),
         "best.toml": (_row(keeps, best), _comment(f"the best {budget}", held, best)),
@@ -168,11 +169,19 @@ def _against(held: Explored, chosen: int, exhaustive: int) -> dict[str, Any]:
 
 
 def _verdicts(
-    names: Sequence[str], explored: Explored, held: Explored, p50: Any, keeps: Int64, allowed: Any, budget_ms: float
+    names: Sequence[str],
+    explored: Explored,
+    held: Explored,
+    p50: Any,
+    keeps: Int64,
+    allowed: Any,
+    chosen: int,
+    budget_ms: float,
 ) -> list[dict[str, Any]]:
     found = []
-    for verdict in verdicts(names, explored.ndcg, p50, keeps, allowed, budget_ms):
-        entry = {"stage": verdict.stage, "pays": verdict.pays, "reason": verdict.reason}
+    for place, verdict in enumerate(verdicts(names, explored.ndcg, p50, keeps, allowed, budget_ms)):
+        verdict = beside_chosen(verdict, p50, chosen, used=bool(keeps[chosen, place]))
+        entry = {"stage": verdict.stage, "pays": verdict.pays, "short": verdict.short, "reason": verdict.reason}
         if verdict.with_it is not None and verdict.without_it is not None:
             entry |= {
                 "with_keeps": keeps[verdict.with_it].tolist(),

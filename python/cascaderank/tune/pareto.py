@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,12 @@ NEAR = 1.10  # times the cheapest: a choice with fewer stages is worth that much
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a stage pays: the best choices within the budget with and without it (places among the choices)."""
+    """Whether a stage pays: the best choices within the budget with and without it (places among the choices). Where
+    there is only one of the two the budget has decided, and ``short`` says so: it is no word on the stage's worth."""
 
     stage: str
     pays: bool
+    short: str
     reason: str
     with_it: int | None
     without_it: int | None
@@ -98,12 +100,25 @@ def verdicts(
     for stage, name in enumerate(names):
         with_it, without = best(within & (keeps[:, stage] > 0)), best(within & (keeps[:, stage] == 0))
         if with_it is None:
-            verdict = False, "no choice with it fits the budget"
+            verdict = False, "over the budget", "no choice with it is within"
         elif without is None:
-            verdict = True, "no choice without it fits the budget" if len(names) > 1 else "it is the only stage"
+            alone = "it is the only stage"
+            verdict = True, "needed", "no choice without it is within the budget" if len(names) > 1 else alone
         elif as_good(ndcg[with_it], ndcg[without]):
-            verdict = False, "leave this stage out: fewer stages do as well, within the interval"
+            verdict = False, "does not pay", "leave this stage out: fewer stages do as well, within the interval"
         else:
-            verdict = True, "without it the quality is lower"
+            verdict = True, "pays", "without it the quality is lower"
         found.append(Verdict(name, *verdict, with_it, without))
     return found
+
+
+def beside_chosen(verdict: Verdict, ms: Float64, chosen: int, *, used: bool) -> Verdict:
+    """A stage that adds no quality is recommended all the same where it makes the ones behind it cheaper: then it saves
+    time, and "leave it out" would speak against the recommendation. ``used``: the choice ``chosen`` has the stage."""
+    without = verdict.without_it
+    if not used or verdict.pays or without is None or ms[without] <= ms[chosen]:
+        return verdict
+    reason = (
+        f"the best without it is as good, within the interval, but takes {ms[without] / ms[chosen]:.1f} times as long"
+    )
+    return replace(verdict, pays=True, short="saves time", reason=reason)

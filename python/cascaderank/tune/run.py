@@ -66,11 +66,13 @@ def run_tune(
     folder: Path,
     settings: TuneSettings,
     bars: Bars | None = None,
+    known: Callable[[Cascade], Store] | None = None,
 ) -> dict[str, Any]:
     """Score, explore, choose on one half of the queries and report on the other; write the cascade files to ``folder``.
 
     Documents count as known ahead: stages that run only on bare texts are left out. ``bars(text)`` gives a context
-    whose value is called with (done, total). Raises ``InputError`` for settings that cannot work, and whatever ranking
+    whose value is called with (done, total); ``known(cascade)`` gives a store of all candidates, which are otherwise
+    encoded and kept beside the scores. Raises ``InputError`` for settings that cannot work, and whatever ranking
     raises.
     """
     check_settings(len(requests), settings)
@@ -80,8 +82,11 @@ def run_tune(
     timed = evenly(requests, settings.cost_queries)
     with Cascade(replace(config, deadline_ms=None)) as cascade:
         described, names, specs = describe_cascade(cascade), cascade.names, cascade.models
-        with bar("encoding the candidates, ahead of the requests") as report:
-            store = load_or_encode(cascade, requests, folder / "scores", report)
+        if known is not None:
+            store = known(cascade)
+        else:
+            with bar("encoding the candidates, ahead of the requests") as report:
+                store = load_or_encode(cascade, requests, folder / "scores", report)
         cascade.warm_up()
         overhead = measure_overhead(cascade, timed, store)
     workers = Workers(config.workers)

@@ -99,6 +99,8 @@ def score_all(
     model or other data never meets these scores. Raises what ranking raises, naming the query."""
     folder.mkdir(parents=True, exist_ok=True)
     data, cu_candidates = data_digest(requests), offsets(requests)
+    if store.schema.precision != "fp32":  # rounded vectors have scores of their own
+        data += f" {store.schema.precision}"
     size = int(cu_candidates[-1])
     columns = [
         _open(score_path(folder, spec, stage, data, truncate_query), size)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cascaderank.evaluate.report.html import facts, paragraph, table
-from cascaderank.evaluate.report.words import cuts, interval
+from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
 from cascaderank.tune.pictures import guarantee_picture
 
 _LOST_ROWS = 30
@@ -17,7 +17,7 @@ def choice_section(found: Mapping[str, Any]) -> str:
     text = (
         f"On the held-back queries it has {against['quality']:.1%} of the nDCG@10 of the best choice without cut-offs "
         f"(difference {against['difference']:+.3f}, 95 % {interval(against['interval'])}) at {against['latency']:.1%} "
-        "of its predicted P50."
+        f"of its predicted P50; {over_first_pass(found['against_first_pass'])}."
     )
     return paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
 
@@ -71,7 +71,7 @@ def front_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
 def stages_section(found: Mapping[str, Any]) -> str:
     rows = []
     for stage in found["stages"]:
-        cells = [stage["stage"], "pays" if stage["pays"] else "does not pay", stage["reason"]]
+        cells = [stage["stage"], stage["short"], stage["reason"]]
         if "difference" in stage:
             held = stage["held_back"]
             cells += [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def cuts(names: Sequence[str], keeps: Sequence[int]) -> str:
@@ -13,3 +14,9 @@ def cuts(names: Sequence[str], keeps: Sequence[int]) -> str:
 
 def interval(ends: Sequence[float], digits: int = 3) -> str:
     return f"({ends[0]:.{digits}f} to {ends[1]:.{digits}f})"
+
+
+def over_first_pass(found: Mapping[str, Any]) -> str:
+    """The recommended cascade beside no cascade at all; a difference that may be none is said to be one."""
+    text = f"nDCG@10 {found['difference']:+.3f} {interval(found['interval'])} over the first pass alone"
+    return text if found["interval"][0] > 0 else f"{text}: no gain is proven; label more queries, or do without stages"
