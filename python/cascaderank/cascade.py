@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -29,9 +30,11 @@ from cascaderank.request import Request
 from cascaderank.results import Ranking
 from cascaderank.schedule import Budget, Workers, clock
 from cascaderank.stages import Scorer
+from cascaderank.stages.base import ModelPart
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store
-from cascaderank.warm_up import Warmed, warm_up
+from cascaderank.token_cache import CacheCounts
+from cascaderank.warm_up import RunPlan, Warmed, warm_up
 
 _T = TypeVar("_T")
 Documents = Sequence[object]
@@ -145,6 +148,14 @@ class Cascade:
     def tokenizers(self) -> tuple[str, ...]:
         """How each stage's texts are tokenised: natively, or by the tokenizers library and why."""
         return tuple(scorer.part.tokenizer.description for scorer in self._flow.scorers)
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """What the caches of texts that repeat have done so far, all tokenizers together; zeros where every one is
+        native, which needs none."""
+        parts = {id(scorer.part.tokenizer): scorer.part.tokenizer for scorer in self._flow.scorers}  # stages share them
+        found = [astuple(counts) for part in parts.values() if (counts := part.cache_counts) is not None]
+        return CacheCounts(*map(sum, zip(astuple(CacheCounts(0, 0, 0, 0, 0)), *found, strict=True)))
 
     @property
     def under_way(self) -> int:
@@ -293,13 +304,20 @@ class Cascade:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
         return candidates
 
-    def warm_up(self) -> tuple[Warmed, ...]:
+    def warm_up(self, plans: Sequence[RunPlan | None] | None = None) -> tuple[Warmed, ...]:
         """Make the first request as fast as the later ones: choose by a short measurement how each stage runs on this
         machine (a few seconds at most; what the cascade file says about it stays), run each at its largest shape, learn
-        what runs cost. Returns one entry per stage. Requests may be under way, but would be measured too."""
+        what runs cost. Returns one entry per stage. Requests may be under way, but would be measured too.
+
+        ``plans``, one per stage, are what an equal cascade's ``warm_up`` chose on this machine: stages that have one
+        run by it and are not measured again."""
         with self._under_way():
             rows = zip(self.names, self._flow.stages, self._flow.scorers, strict=True)
-            return tuple(warm_up(name, stage, scorer) for name, stage, scorer in rows)
+            known = [None] * len(self.names) if plans is None else plans
+            return tuple(
+                warm_up(name, stage if plan is None else _decided(stage, scorer.part, plan), scorer)
+                for (name, stage, scorer), plan in zip(rows, known, strict=True)
+            )
 
     def close(self) -> None:
         """Wait for requests in progress and release threads and sessions. Ranking afterwards is an error."""
@@ -404,6 +422,15 @@ class Cascade:
             raise InputError("rank: ids name documents of a store; pass store=, or the documents themselves")
         assert ids is not None  # by the check above; tells the type checker
         return read_ids(ids, scores, limit)
+
+
+def _decided(stage: Stage, part: ModelPart, plan: RunPlan) -> Stage:
+    """The stage with nothing left to choose, its part made to run by ``plan``."""
+    part.rule = replace(part.rule, token_budget=plan.token_budget, max_rows=plan.max_rows)
+    part.lanes = plan.lanes
+    if part.session.threads != plan.threads:
+        part.session = part.session.with_threads(plan.threads)
+    return replace(stage, token_budget=plan.token_budget, max_rows=plan.max_rows, threads=plan.threads)
 
 
 def _column(name: str, values: Sequence[_T] | None, count: int) -> Sequence[_T | None]:

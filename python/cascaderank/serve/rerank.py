@@ -44,7 +44,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
             deadline_ms = _deadline(wanted, request, settings.deadline_ms)
-            with deployment.gate.enter(), deployment.live.lend() as live:
+            with deployment.live.lend() as live:
                 limit = min(settings.max_documents, live.cascade.config.max_candidates)
                 if wanted.size > limit:
                     raise Failure(413, f"documents: {wanted.size} of them, at most {limit} are taken; send fewer")
