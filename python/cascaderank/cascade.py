@@ -178,17 +178,19 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> Ranking:
         """Rank ``documents`` (strings, dicts with ``id``/``text``/``score`` or ``Document``) or the ``ids`` of a store.
 
         ``scores`` are the first pass's, larger is better. ``store`` supplies tokens and vectors computed ahead.
-        ``instruction`` tells decoders what to judge by. Returns the best ``top_n`` (all by default). With
-        ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
+        ``instruction`` tells decoders what to judge by. ``max_document_tokens`` cuts longer documents for every stage,
+        counted as truncation; what the store holds of them as vectors is not cut. Returns the best ``top_n`` (all by
+        default). With ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
         Raises ``InputError``, ``StoreError``, ``ScoreError`` or, with ``max_requests``, ``OverloadedError``.
         """
         budget = self._budget(deadline_ms)
         with self._admission.place():
-            return self._rank(query, documents, ids, scores, store, top_n, budget, instruction)
+            return self._rank(query, documents, ids, scores, store, top_n, budget, instruction, max_document_tokens)
 
     async def arank(
         self,
@@ -201,6 +203,7 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> Ranking:
         """``rank`` for asyncio. The deadline counts from the call; cancelling the task ends its runs."""
         import asyncio  # 40 ms that `import cascaderank` need not pay: whoever awaits has it already
@@ -208,7 +211,9 @@ class Cascade:
         budget = self._budget(deadline_ms)
         self._admission.take_place()  # here and not in the thread that it may have to wait for
         try:
-            future = self._requests.submit(self._rank, query, documents, ids, scores, store, top_n, budget, instruction)
+            future = self._requests.submit(
+                self._rank, query, documents, ids, scores, store, top_n, budget, instruction, max_document_tokens
+            )
         except RuntimeError:  # closed in between
             self._admission.leave_place()
             raise CascadeError(_CLOSED) from None
@@ -230,6 +235,7 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> list[Ranking]:
         """``rank`` for many queries, each with its own documents (or ids), side by side; results in order.
 
@@ -252,6 +258,7 @@ class Cascade:
                     top_n=top_n,
                     deadline_ms=deadline_ms,
                     instruction=instruction,
+                    max_document_tokens=max_document_tokens,
                 )
             except CascadeError as error:
                 raise type(error)(f"queries[{number}]: {error}") from error
@@ -366,14 +373,16 @@ class Cascade:
         top_n: int | None,
         budget: Budget,
         instruction: str | None,
+        max_document_tokens: int | None,
     ) -> Ranking:
         started = clock()
         text = check_query(query)
-        if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, (int, np.integer)) or top_n < 1):
-            raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
+        _check_positive("top_n", top_n)
+        _check_positive("max_document_tokens", max_document_tokens)
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)
         request.instruction = self._check_instruction(instruction)
+        request.max_document_tokens = max_document_tokens
         seconds = self._flow.seconds(candidates.size, request.stored)
         switching = quick_switching(self.config.switch_interval_ms / 1e3)
         with self._under_way(), switching, self._admission.admit(budget, seconds) as request.flight:
@@ -422,6 +431,11 @@ class Cascade:
             raise InputError("rank: ids name documents of a store; pass store=, or the documents themselves")
         assert ids is not None  # by the check above; tells the type checker
         return read_ids(ids, scores, limit)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+        raise InputError(f"{name} is {value!r}, expected a positive integer or None for all")
 
 
 def _decided(stage: Stage, part: ModelPart, plan: RunPlan) -> Stage:

@@ -53,7 +53,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
             content = shape.write(answer)
             service.metrics.answered(cascade, ranking, clock() - begun)
-            record_spans(request.headers, ranking, cascade, begun_ns)
+            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns)
             status = 200
             state["log"] = {"documents": wanted.size, "generation": live.number, "degraded": ranking.degraded}
             return Response(content, media_type="application/json", headers=_headers(answer))
@@ -111,6 +111,7 @@ async def _rank(
             top_n=wanted.top_n,
             deadline_ms=deadline_ms,
             instruction=wanted.instruction,
+            max_document_tokens=wanted.max_document_tokens,
         )
     )
     leaving = asyncio.ensure_future(_left(request))
@@ -135,12 +136,14 @@ def _check_strict(wanted: RankRequest, ranking: Ranking) -> None:
     """An API's way of asking for an error rather than for a cut text."""
     if not wanted.strict:
         return
+    limit = wanted.max_document_tokens
+    asked = "" if limit is None else f" or the {limit} tokens that were asked for"
     for stage in ranking.trace.stages:
         if stage.truncated_documents:
             raise Failure(
                 413 if wanted.api == "tei" else 400,
-                f"{stage.truncated_documents} documents do not fit the window of stage {stage.name!r}; shorten them "
-                "or allow truncation",
+                f"{stage.truncated_documents} documents do not fit the window of stage {stage.name!r}{asked}; "
+                "shorten them or allow truncation",
             )
 
 
