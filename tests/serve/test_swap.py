@@ -198,6 +198,37 @@ def test_a_model_that_ends_its_process_does_not_end_the_server(place: Path) -> N
     inside(settings_of(place, admin_keys=("admin",), trial=True), work)
 
 
+def test_a_disk_that_does_not_answer_is_waited_for_by_nobody_but_the_swap(place: Path) -> None:
+    """A named pipe in place of the cascade file: whoever reads it waits until its writer has closed it."""
+    pipe, held = place / "pipe", list[int]()
+
+    def somebody_reads() -> bool:
+        try:
+            held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # no reader yet
+            return False
+        return True
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        os.mkfifo(pipe)
+        os.link(pipe, place / "cascade.new")
+        os.replace(place / "cascade.new", place / "cascade.toml")
+        await until(somebody_reads)
+        try:
+            for _ in range(10):
+                assert await best(client) == 2.0
+            assert (await client.get("/ready")).status_code == 200
+            (place / "cascade.new").write_text('[[stage]]\nmodel = "v100"\nkeep = 6\n', encoding="utf-8")
+            os.replace(place / "cascade.new", place / "cascade.toml")
+        finally:
+            os.close(held[0])
+        deployment = service.deployments["one"]
+        await until(lambda: deployment.live.current is not None and deployment.live.current.number == 2)
+        assert await best(client) == 102.0
+
+    inside(settings_of(place, watch_s=0.02), work)
+
+
 def test_a_server_that_stops_ends_its_trial(place: Path) -> None:
     async def work(client: httpx.AsyncClient, service: Service) -> subprocess.Popen[bytes]:
         put(place, "v100")

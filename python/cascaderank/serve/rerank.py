@@ -52,8 +52,9 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
             content = shape.write(answer)
-            service.metrics.answered(cascade, ranking, clock() - begun)
-            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns)
+            elapsed_s = clock() - begun
+            service.metrics.answered(cascade, ranking, elapsed_s)
+            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns, elapsed_s)
             status = 200
             state["log"] = {"documents": wanted.size, "generation": live.number, "degraded": ranking.degraded}
             return Response(content, media_type="application/json", headers=_headers(answer))

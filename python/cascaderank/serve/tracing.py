@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -51,12 +50,14 @@ def trace_context(header: str | None) -> TraceContext:
     return TraceContext(found[1], span_id, found[3])
 
 
-def record_spans(headers: Mapping[str, str], own: TraceContext, ranking: Ranking, cascade: str, begun_ns: int) -> None:
+def record_spans(
+    headers: Mapping[str, str], own: TraceContext, ranking: Ranking, cascade: str, begun_ns: int, elapsed_s: float
+) -> None:
     """A span for the request and one per stage, made afterwards from the trace: measuring costs nothing while ranking.
 
     ``own`` is what the answer and the log say of it: with ``configure``, the span has these ids. ``begun_ns`` is when
-    the request was read, in nanoseconds since the epoch. Does nothing without OpenTelemetry, or with its API alone,
-    whose tracers record nothing.
+    the request was read, in nanoseconds since the epoch, ``elapsed_s`` how long it took. Does nothing without
+    OpenTelemetry, or with its API alone, whose tracers record nothing.
     """
     if not _SPANS:
         return
@@ -69,7 +70,7 @@ def record_spans(headers: Mapping[str, str], own: TraceContext, ranking: Ranking
     said = _SAID.set(own)
     span = tracer.start_span("rerank", parent, trace.SpanKind.SERVER, start_time=begun_ns)
     _SAID.reset(said)
-    ended_ns = time.time_ns()
+    ended_ns = begun_ns + int(elapsed_s * 1e9)  # not the clock again, which may have been set meanwhile
     if span.is_recording():
         found = ranking.trace
         span.set_attributes(
