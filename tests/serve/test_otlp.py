@@ -72,6 +72,21 @@ def test_a_collector_gets_the_spans_below_the_callers_own(file: Path) -> None:
     assert first.headers["traceparent"].startswith(f"00-{TRACE}-")
 
 
+def test_a_collector_that_is_not_there_costs_no_request(file: Path) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="extra otel: no OTLP exporter")
+    with collector() as (url, _):
+        pass
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }  # fmt: skip
+    with program(f"tiny={file}", "--watch-s", "0", environment=environment) as served:
+        for _ in range(5):
+            body = {"query": QUERY, "documents": DOCUMENTS}
+            assert httpx.post(f"{served.url}/v2/rerank", json=body).status_code == 200
+        served.wait_for("Failed to export spans batch due to timeout, max retries or shutdown.")
+    assert served.process.returncode == 0
+
+
 def test_the_missing_exporter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
