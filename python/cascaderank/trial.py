@@ -29,7 +29,6 @@ _DOCUMENTS = ["The recipe needs two eggs, some flour and a pinch of salt.", "A w
 # Below those that serve: about a tenth of a core that they keep busy, all of one that they leave. A higher value would
 # make a swap on a busy machine take minutes.
 _NICENESS = 10
-_PATIENCE_S = 1800.0  # a model whose run never ends must not end all later swaps
 
 
 def check(cascade: Cascade, *, golden: bool = True, store: Store | None = None) -> None:
@@ -52,9 +51,13 @@ def check(cascade: Cascade, *, golden: bool = True, store: Store | None = None) 
 
 
 class Trial:
-    """Tries one cascade after another; ``end`` is for another thread and ends the one under way and all later ones."""
+    """Tries one cascade after another; ``end`` is for another thread and ends the one under way and all later ones.
 
-    def __init__(self) -> None:
+    ``patience_s`` bounds one: a model whose run never ends must not keep all later ones out.
+    """
+
+    def __init__(self, patience_s: float = 1800.0) -> None:
+        self._patience_s = patience_s
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
 
@@ -84,10 +87,12 @@ class Trial:
             if self._ended:
                 process.kill()
             try:
-                said, complaint = process.communicate(pickle.dumps((config, store)), _PATIENCE_S)
+                said, complaint = process.communicate(pickle.dumps((config, store)), self._patience_s)
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise ModelError(f"trying the models took more than {_PATIENCE_S:g} s; does a run ever end?") from None
+                raise ModelError(
+                    f"trying the models took more than {self._patience_s:g} s, which is given up; does a run ever end?"
+                ) from None
         self._process = None
         if self._ended:
             raise CascadeError("the trial of new models was ended")
