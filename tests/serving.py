@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -80,10 +81,10 @@ class Program:
 
 
 @contextmanager
-def program(*arguments: str | Path) -> Iterator[Program]:
-    """``cascaderank serve`` on a free port, ready; killed at the end if it still runs."""
+def program(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
+    """``cascaderank serve`` on a free port, ready; killed at the end if it still runs. ``environment`` is added."""
     command = [sys.executable, "-m", "cascaderank.cli", "serve", "--port", "0", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}))
     served = Program(process)
     try:
         served.wait_for("ready")

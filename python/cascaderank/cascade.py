@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import astuple, replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -32,9 +33,11 @@ from cascaderank.request_threads import RequestThreads
 from cascaderank.results import Ranking
 from cascaderank.schedule import Workers
 from cascaderank.stages import Scorer
+from cascaderank.stages.base import ModelPart
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store
-from cascaderank.warm_up import Warmed, warm_up
+from cascaderank.token_cache import CacheCounts
+from cascaderank.warm_up import RunPlan, Warmed, warm_up
 
 _T = TypeVar("_T")
 Documents = Sequence[object]
@@ -150,6 +153,14 @@ class Cascade:
         return tuple(scorer.part.tokenizer.description for scorer in self._flow.scorers)
 
     @property
+    def cache_counts(self) -> CacheCounts:
+        """What the caches of texts that repeat have done so far, all tokenizers together; zeros where every one is
+        native, which needs none."""
+        parts = {id(scorer.part.tokenizer): scorer.part.tokenizer for scorer in self._flow.scorers}  # stages share them
+        found = [astuple(counts) for part in parts.values() if (counts := part.cache_counts) is not None]
+        return CacheCounts(*map(sum, zip(astuple(CacheCounts(0, 0, 0, 0, 0)), *found, strict=True)))
+
+    @property
     def under_way(self) -> int:
         """Requests that are being answered or wait for their turn, at this moment."""
         return self._admission.under_way
@@ -170,17 +181,19 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> Ranking:
         """Rank ``documents`` (strings, dicts with ``id``/``text``/``score`` or ``Document``) or the ``ids`` of a store.
 
         ``scores`` are the first pass's, larger is better. ``store`` supplies tokens and vectors computed ahead.
-        ``instruction`` tells decoders what to judge by. Returns the best ``top_n`` (all by default). With
-        ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
+        ``instruction`` tells decoders what to judge by. ``max_document_tokens`` cuts longer documents for every stage,
+        counted as truncation; what the store holds of them as vectors is not cut. Returns the best ``top_n`` (all by
+        default). With ``deadline_ms`` (the cascade's own by default) the answer comes in time, degraded if need be.
         Raises ``InputError``, ``StoreError``, ``ScoreError`` or, with ``max_requests``, ``OverloadedError``.
         """
         budget = self._budget(deadline_ms)
         with self._admission.place():
-            ranking = self._rank(query, documents, ids, scores, store, top_n, budget, instruction)
+            ranking = self._rank(query, documents, ids, scores, store, top_n, budget, instruction, max_document_tokens)
         self._done(budget)
         return ranking
 
@@ -195,6 +208,7 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> Ranking:
         """``rank`` for asyncio. The deadline counts from the call; cancelling the task ends its runs."""
         import asyncio  # 40 ms that `import cascaderank` need not pay: whoever awaits has it already
@@ -207,8 +221,9 @@ class Cascade:
                 budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, store is not None)
             )
             future = self._requests.submit(
-                budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction
-            )
+                budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction,
+                max_document_tokens,
+            )  # fmt: skip
         except CascadeError:  # closed in between
             self._admission.leave_place()
             raise
@@ -232,6 +247,7 @@ class Cascade:
         top_n: int | None = None,
         deadline_ms: float | None = None,
         instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> list[Ranking]:
         """``rank`` for many queries, each with its own documents (or ids), side by side; results in order.
 
@@ -254,6 +270,7 @@ class Cascade:
                     top_n=top_n,
                     deadline_ms=deadline_ms,
                     instruction=instruction,
+                    max_document_tokens=max_document_tokens,
                 )
             except CascadeError as error:
                 raise type(error)(f"queries[{number}]: {error}") from error
@@ -306,13 +323,20 @@ class Cascade:
             raise InputError("encode: documents need ids; give dicts with 'id' and 'text' or Document objects")
         return candidates
 
-    def warm_up(self) -> tuple[Warmed, ...]:
+    def warm_up(self, plans: Sequence[RunPlan | None] | None = None) -> tuple[Warmed, ...]:
         """Make the first request as fast as the later ones: choose by a short measurement how each stage runs on this
         machine (a few seconds at most; what the cascade file says about it stays), run each at its largest shape, learn
-        what runs cost. Returns one entry per stage. Requests may be under way, but would be measured too."""
+        what runs cost. Returns one entry per stage. Requests may be under way, but would be measured too.
+
+        ``plans``, one per stage, are what an equal cascade's ``warm_up`` chose on this machine: stages that have one
+        run by it and are not measured again."""
         with self._under_way():
             rows = zip(self.names, self._flow.stages, self._flow.scorers, strict=True)
-            return tuple(warm_up(name, stage, scorer) for name, stage, scorer in rows)
+            known = [None] * len(self.names) if plans is None else plans
+            return tuple(
+                warm_up(name, stage if plan is None else _decided(stage, scorer.part, plan), scorer)
+                for (name, stage, scorer), plan in zip(rows, known, strict=True)
+            )
 
     def close(self) -> None:
         """Wait for requests in progress and release threads and sessions. Ranking afterwards is an error."""
@@ -368,14 +392,16 @@ class Cascade:
         top_n: int | None,
         budget: Budget,
         instruction: str | None,
+        max_document_tokens: int | None,
     ) -> Ranking:
         started = clock()
         text = check_query(query)
-        if top_n is not None and (isinstance(top_n, bool) or not isinstance(top_n, (int, np.integer)) or top_n < 1):
-            raise InputError(f"top_n is {top_n!r}, expected a positive integer or None for all")
+        _check_positive("top_n", top_n)
+        _check_positive("max_document_tokens", max_document_tokens)
         candidates = self._candidates(documents, ids, scores, store)
         request = self._request(text, candidates, store, budget)
         request.instruction = self._check_instruction(instruction)
+        request.max_document_tokens = max_document_tokens
         seconds = self._flow.seconds(candidates.size, request.stored)
         switching = quick_switching(self.config.switch_interval_ms / 1e3)
         with self._under_way(), switching, self._admission.admit(budget, seconds) as request.flight:
@@ -424,6 +450,20 @@ class Cascade:
             raise InputError("rank: ids name documents of a store; pass store=, or the documents themselves")
         assert ids is not None  # by the check above; tells the type checker
         return read_ids(ids, scores, limit)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+        raise InputError(f"{name} is {value!r}, expected a positive integer or None for all")
+
+
+def _decided(stage: Stage, part: ModelPart, plan: RunPlan) -> Stage:
+    """The stage with nothing left to choose, its part made to run by ``plan``."""
+    part.rule = replace(part.rule, token_budget=plan.token_budget, max_rows=plan.max_rows)
+    part.lanes = plan.lanes
+    if part.session.threads != plan.threads:
+        part.session = part.session.with_threads(plan.threads)
+    return replace(stage, token_budget=plan.token_budget, max_rows=plan.max_rows, threads=plan.threads)
 
 
 def _column(name: str, values: Sequence[_T] | None, count: int) -> Sequence[_T | None]:

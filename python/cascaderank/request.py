@@ -40,7 +40,8 @@ class _Tokens:
 class Request:
     """``store_rows`` holds each candidate's row in ``store`` (-1: unknown there); None without a store.
 
-    ``instruction`` is what decoders are told to judge by, None: their own. ``flight`` is its place among the
+    ``instruction`` is what decoders are told to judge by, None: their own. ``max_document_tokens`` cuts documents that
+    are longer, None: at the models' windows alone. ``flight`` is its place among the
     requests under way (None: outside a cascade). ``kept`` is where a stage leaves what it may need again in it.
     """
 
@@ -51,6 +52,7 @@ class Request:
     budget: Budget
     truncate_query: bool = False
     instruction: str | None = None
+    max_document_tokens: int | None = None
     flight: Flight | None = None
     kept: dict[object, Any] = field(default_factory=dict)
     _queries: dict[str, Int64] = field(default_factory=dict)

@@ -30,6 +30,13 @@ def test_the_options_it_names_exist() -> None:
     assert named <= known, named - known
 
 
+def test_every_option_is_named() -> None:
+    (commands,) = (action for action in build_parser()._actions if action.dest == "command")
+    assert commands.choices is not None
+    known = {flag for flag in commands.choices["serve"]._option_string_actions if flag.startswith("--")}
+    assert {flag for flag in known - {"--help"} if not re.search(rf"{flag}\b", DOC)} == set()
+
+
 def test_every_metric_is_named(settings: Settings) -> None:
     async def work(client: httpx.AsyncClient, _: Service) -> str:
         await client.post("/v2/rerank", json={"query": QUERY, "documents": DOCUMENTS})

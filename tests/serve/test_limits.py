@@ -57,7 +57,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(slow_settings:
 
     async def work(client: httpx.AsyncClient, service: Service) -> None:
         asked = [asyncio.create_task(client.post("/v2/rerank", json=MANY)) for _ in range(2)]
-        while service.deployments["slow"].gate.under_way < 2:
+        while service.deployments["slow"].under_way < 2:
             await asyncio.sleep(0.001)
         begun = asyncio.get_running_loop().time()
         refused = await client.post("/rerank", json={"query": QUERY, "texts": ["red"]})
@@ -124,7 +124,7 @@ def test_a_client_that_leaves_ends_its_work(slow_settings: Settings, leaves: str
             sent.append(message)
 
         await app(scope, receive, send)
-        assert service.deployments["slow"].gate.under_way == 0
+        assert service.deployments["slow"].under_way == 0
         assert cascade.users == 0
         text = service.metrics.text().decode()
         assert 'status="499"' in text

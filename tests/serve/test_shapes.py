@@ -136,6 +136,19 @@ def test_who_asks_not_to_cut_gets_an_error(settings: Settings, path: str, words:
     assert "truncation" in response.text
 
 
+@pytest.mark.parametrize("path", ["/v2/rerank", "/v1/rerank", "/jina/v1/rerank", "/infinity/rerank"])
+def test_max_tokens_per_doc_cuts_and_says_so(settings: Settings, path: str) -> None:
+    """Of "red red cat" two tokens are the scores of "red red": the last stage counts words of the query."""
+    body = {"query": QUERY, "documents": ["red red cat", "dog"], "max_tokens_per_doc": 2}
+    whole, cut = (post(settings, path, {**body, "max_tokens_per_doc": limit}) for limit in (3, 2))
+    assert (whole.json()["results"][0]["relevance_score"], cut.json()["results"][0]["relevance_score"]) == (3.0, 2.0)
+    assert "x-truncated-documents" not in whole.headers
+    assert cut.headers["x-truncated-documents"] == "2"  # one, by two stages
+    if "meta" in cut.json():
+        assert cut.json()["meta"]["warnings"][0] == "stage 'bi' cut 1 documents to 2 tokens, or to its window"
+    assert post(settings, path, {**body, "max_tokens_per_doc": 0}).status_code == 422
+
+
 ERRORS = [
     ("/v2/rerank", lambda answer: set(answer) == {"message", "id"}),
     ("/v1/rerank", lambda answer: set(answer) == {"message", "detail", "id"}),

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,7 +77,8 @@ async def best(client: httpx.AsyncClient) -> float:
 
 
 def settings_of(place: Path, **changes: Any) -> Settings:
-    return replace(Settings(cascades={"one": place / "cascade.toml"}, watch_s=0.0), **changes)
+    """Without a trial, which starts a Python for every swap; the tests that are about it ask for one."""
+    return replace(Settings(cascades={"one": place / "cascade.toml"}, watch_s=0.0, trial=False), **changes)
 
 
 def test_swaps_under_load_fail_no_request_and_mix_no_models(place: Path) -> None:
@@ -100,7 +102,7 @@ def test_swaps_under_load_fail_no_request_and_mix_no_models(place: Path) -> None
 
         asking = [asyncio.create_task(ask()) for _ in range(4)]
         deployment = service.deployments["one"]
-        for turn in range(6):
+        for turn in range(4):
             put(place, ("v100", "v0")[turn % 2])
             await deployment.reload()
             assert await best(client) == (102.0, 2.0)[turn % 2]  # the next request is the new model's
@@ -108,7 +110,7 @@ def test_swaps_under_load_fail_no_request_and_mix_no_models(place: Path) -> None
         await asyncio.gather(*asking)
         return count, seen
 
-    count, seen = inside(settings_of(place, max_queue=100), work)
+    count, seen = inside(settings_of(place, max_queue=100, trial=True), work)
     assert count > 20
     assert {high for high, _ in seen} == {True, False}
 
@@ -166,7 +168,77 @@ def test_a_bad_model_never_replaces_a_good_one(place: Path, spoil: Callable[[Pat
         assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 2
         assert await best(client) == 102.0
 
-    inside(settings_of(place, admin_keys=("admin",)), work)
+    tried = spoil in (missed_golden, gives_nan)  # the same checks in a process of their own, and the same words
+    inside(settings_of(place, admin_keys=("admin",), trial=tried), work)
+
+
+def trial_process(service: Service) -> subprocess.Popen[bytes] | None:
+    trial = service.deployments["one"]._trial
+    assert trial is not None
+    return trial._process
+
+
+def test_a_model_that_ends_its_process_does_not_end_the_server(place: Path) -> None:
+    """The trial is killed as the system kills for want of memory; it yields to the server as long as it lives."""
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        put(place, "v100")
+        reloading = asyncio.create_task(client.post("/admin/reload", headers={"x-api-key": "admin"}))
+        await until(lambda: trial_process(service) is not None)
+        process = trial_process(service)
+        assert process is not None
+        await until(lambda: os.getpriority(os.PRIO_PROCESS, process.pid) > os.getpriority(os.PRIO_PROCESS, 0))
+        assert await best(client) == 2.0
+        process.kill()
+        refused = await reloading
+        assert refused.status_code == 409
+        assert "was ended by SIGKILL" in refused.json()["message"]
+        assert await best(client) == 2.0
+
+    inside(settings_of(place, admin_keys=("admin",), trial=True), work)
+
+
+def test_a_disk_that_does_not_answer_is_waited_for_by_nobody_but_the_swap(place: Path) -> None:
+    """A named pipe in place of the cascade file: whoever reads it waits until its writer has closed it."""
+    pipe, held = place / "pipe", list[int]()
+
+    def somebody_reads() -> bool:
+        try:
+            held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # no reader yet
+            return False
+        return True
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        os.mkfifo(pipe)
+        os.link(pipe, place / "cascade.new")
+        os.replace(place / "cascade.new", place / "cascade.toml")
+        await until(somebody_reads)
+        try:
+            for _ in range(10):
+                assert await best(client) == 2.0
+            assert (await client.get("/ready")).status_code == 200
+            (place / "cascade.new").write_text('[[stage]]\nmodel = "v100"\nkeep = 6\n', encoding="utf-8")
+            os.replace(place / "cascade.new", place / "cascade.toml")
+        finally:
+            os.close(held[0])
+        deployment = service.deployments["one"]
+        await until(lambda: deployment.live.current is not None and deployment.live.current.number == 2)
+        assert await best(client) == 102.0
+
+    inside(settings_of(place, watch_s=0.02), work)
+
+
+def test_a_server_that_stops_ends_its_trial(place: Path) -> None:
+    async def work(client: httpx.AsyncClient, service: Service) -> subprocess.Popen[bytes]:
+        put(place, "v100")
+        await until(lambda: trial_process(service) is not None)
+        process = trial_process(service)
+        assert process is not None
+        return process
+
+    process = inside(settings_of(place, watch_s=0.02, trial=True), work)
+    assert process.poll() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("wrong", ["", "[[stage]]\nmodel = ", '[[stage]]\nmodel = "nowhere"\nkeep = 1\n', "x = 1\n"])

@@ -34,6 +34,13 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def test_no_duration_is_taken_from_a_clock_that_can_be_set() -> None:
+    """The time of day says when a log line or a span was; how long something took, and when it is due, is monotonic."""
+    wanted = re.compile(r"\btime\.time(?:_ns)?\b|from time import|\bdatetime\b|\bmonotonic_raw\b")
+    users = {str(path.relative_to(PACKAGE)) for path in PYTHON if wanted.search(path.read_text(encoding="utf-8"))}
+    assert users == {"serve/logs.py", "serve/rerank.py"}
+
+
 def importers(module: str) -> set[str]:
     return {
         str(path.relative_to(PACKAGE))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cascaderank import Cascade, Stage
+from cascaderank.warm_up import RunPlan
 from ranking import QUERY, random_texts, summary
 from tiny import make_cross_encoder
 
@@ -33,6 +34,20 @@ def test_what_the_file_says_stays(models: Path, pinned: dict[str, int]) -> None:
     assert found.plan.threads == pinned["threads"]
     assert found.plan.lanes == 2 // pinned["threads"]
     assert found.plan.token_budget == pinned.get("token_budget", found.plan.token_budget)
+
+
+def test_plans_that_were_found_before_are_taken_as_they_are(models: Path) -> None:
+    """One that differs from what the stage would do by itself in all it can; nothing is measured, no score changes."""
+    plan = RunPlan(token_budget=64, max_rows=3, lanes=1, threads=2)
+    texts = random_texts(12, 3)
+    with Cascade([Stage(models / "ce", keep=5), Stage(models / "ce2", keep=3)], workers=2) as cascade:
+        before = summary(cascade.rank(QUERY, texts))
+        first, second = cascade.warm_up([plan, None])
+        assert (first.plan, first.compared) == (plan, ())
+        assert second.compared
+        assert summary(cascade.rank(QUERY, texts)) == before
+        with pytest.raises(ValueError, match="shorter"):
+            cascade.warm_up([plan])
 
 
 def test_a_model_that_is_not_batch_invariant_never_shares_a_run(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ Serve cascades over HTTP: POST /v2/rerank and /v1/rerank (Cohere, Jina, Voyage),
 
 CASCADE is a cascade file, or NAME=FILE; a request's `model` names the cascade, the first is taken where it names none.
 Without one the installed models' own is served. Model folders and cascade files may be replaced while it runs: the new
-ones are loaded, their hashes, golden scores and a smoke pair checked, warmed up, and switched to between two requests;
-what is no good is refused and what served serves on (`cascaderank swap` does the same by hand, and rolls back).
+ones are tried in a process that yields to this one (hashes, golden scores, a smoke pair, warm-up), then loaded, and
+switched to between two requests; what is no good is refused and what served serves on (`cascaderank swap` does the same
+by hand, and rolls back).
 SIGTERM drains: /ready says no, requests under way are answered, the process ends with 0.
 """
 _EXAMPLES = """\
@@ -40,7 +41,9 @@ def add_parser(commands: Any) -> None:
     keys.add_argument("--api-key-file", type=Path, metavar="FILE", help="keys that may rank, one a line")
     keys.add_argument("--admin-key-file", type=Path, metavar="FILE", help="keys that may reload and roll back")
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--max-queue", type=positive_integer, metavar="N", help="requests under way per cascade; 64")
+    limits.add_argument(
+        "--max-queue", type=positive_integer, metavar="N", help="under way per cascade; max_requests, 64"
+    )
     limits.add_argument("--max-documents", type=positive_integer, metavar="N", help="candidates of a request; 10000")
     limits.add_argument("--max-body-mb", type=positive_integer, metavar="MB", help="of a request; 32")
     limits.add_argument("--deadline-ms", type=positive_number, metavar="MS", help="where nobody says another")
@@ -52,6 +55,9 @@ def add_parser(commands: Any) -> None:
     running.add_argument("--watch-s", type=float, metavar="S", help="between looks for changed files; 1, 0: never")
     running.add_argument(
         "--forget-previous", action="store_true", help="free a replaced cascade's memory; no rolling back"
+    )
+    running.add_argument(
+        "--no-trial", action="store_true", help="try new models in this process, not first in one of their own"
     )
     running.add_argument("--drain-delay-s", type=float, metavar="S", help="serve on so long after SIGTERM; 0")
     running.add_argument("--drain-s", type=float, metavar="S", help="then wait for requests under way; 30")
@@ -97,6 +103,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         api_keys=_keys(options.api_key_file),
         admin_keys=_keys(options.admin_key_file),
         keep_previous=not options.forget_previous,
+        trial=not options.no_trial,
         **chosen,
     )
 

@@ -13,30 +13,42 @@ from cascaderank.cascade import default_config
 from cascaderank.errors import CascadeError
 from cascaderank.job import clock
 from cascaderank.serve.fingerprint import Files
-from cascaderank.serve.gate import Gate
 from cascaderank.serve.live import Generation, Live
 from cascaderank.serve.metrics import Metrics
 from cascaderank.serve.prepare import Prepared, prepare
+from cascaderank.token_cache import CacheCounts
+from cascaderank.trial import Trial
 
 _log = logging.getLogger("cascaderank.serve")
 
 
 class Deployment:
     """``reload`` puts in place what lies on disk, ``rollback`` what served before; a generation that cannot be made
-    ready never serves. One reload or rollback at a time; all on one event loop, loading in a thread."""
+    ready never serves. One reload or rollback at a time; all on one event loop, loading in a thread, and trying what
+    is to replace one that serves in a process of its own."""
 
     def __init__(
-        self, name: str, file: Path | None, store: Path | None, gate: Gate, metrics: Metrics, *, keep_previous: bool
+        self,
+        name: str,
+        file: Path | None,
+        store: Path | None,
+        metrics: Metrics,
+        *,
+        max_requests: int | None = None,
+        keep_previous: bool = True,
+        trial: bool = True,
     ) -> None:
-        """``file`` None is the installed models' own; raises ``ConfigError`` where there are none."""
+        """``file`` None is the installed models' own; raises ``ConfigError`` where there are none. The rest is as in
+        ``Settings``."""
         self.name = name
-        self.gate = gate
         self.live = Live()
         self.previous: Generation | None = None
         self.refused = ""  # why the last one was not put in place
         self._files = Files(default_file() if file is None else file, store)
         self._metrics = metrics
+        self._max_requests = max_requests
         self._keep_previous = keep_previous
+        self._trial = Trial() if trial else None
         self._seen = ""  # fingerprint of what was last loaded or refused
         self._numbers = 0
         self._busy = asyncio.Lock()
@@ -50,7 +62,10 @@ class Deployment:
             found = await self._in_thread(self._files.fingerprint)
             self._seen = found
             try:
-                prepared: Prepared = await self._in_thread(prepare, self._files.file, self._files.store)
+                # At the start there is nobody to yield to, and nothing to protect.
+                trial = None if self.live.current is None else self._trial
+                arguments = self._files.file, self._files.store, self._max_requests, trial
+                prepared: Prepared = await self._in_thread(prepare, *arguments)
             except Exception as error:
                 self.refused = str(error) or type(error).__name__
                 self._metrics.swaps.labels(self.name, "refused").inc()
@@ -85,17 +100,24 @@ class Deployment:
         return "" if found == self._seen else found
 
     @property
-    def cache_counts(self) -> tuple[int, int, int]:
-        """Hits, misses and bytes of the token caches of what serves; native tokenizers have none."""
-        if self.live.current is None:
-            return 0, 0, 0
-        scorers = self.live.current.cascade._flow.scorers
-        tokenizers = {id(scorer.part.tokenizer): scorer.part.tokenizer for scorer in scorers}  # stages share them
-        counts = [found for part in tokenizers.values() if (found := part.cache_counts) is not None]
-        return sum(one.hits for one in counts), sum(one.misses for one in counts), sum(one.bytes for one in counts)
+    def under_way(self) -> int:
+        """Requests that are being answered, by what serves or by what served before."""
+        return sum(generation.users for generation in (self.live.current, self.previous) if generation is not None)
+
+    @property
+    def limit(self) -> int:
+        """How many may be; 0 before anything serves."""
+        return 0 if self.live.current is None else self.live.current.cascade.config.max_requests or 0
+
+    @property
+    def cache_counts(self) -> CacheCounts:
+        """Of the token caches of what serves."""
+        return CacheCounts(0, 0, 0, 0, 0) if self.live.current is None else self.live.current.cascade.cache_counts
 
     async def close(self) -> None:
-        """End all generations once their requests have ended."""
+        """End all generations once their requests have ended, and a trial at once."""
+        if self._trial is not None:
+            self._trial.end()
         for generation in (self.live.current, self.previous):
             if generation is not None:
                 await generation.close()

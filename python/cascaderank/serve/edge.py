@@ -35,7 +35,7 @@ class Edge:
         given = headers.get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else secrets.token_hex(16)
         trace = trace_context(headers.get("traceparent"))
-        state: MutableMapping[str, Any] = {"request_id": request_id, "log": {}}
+        state: MutableMapping[str, Any] = {"request_id": request_id, "trace": trace, "log": {}}
         scope["state"] = state
         status = 500
 

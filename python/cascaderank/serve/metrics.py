@@ -52,7 +52,7 @@ class Metrics:
         self.candidates_out = counter("stage_candidates_out", "Candidates that left a stage", *stage)
         self.scored = counter("stage_candidates_scored", "Candidates that a stage scored", *stage)
         self.tokens = counter("stage_tokens", "Tokens a stage's model read, padding excluded", *stage)
-        self.truncated = counter("stage_truncated_documents", "Documents cut to the model's window", *stage)
+        self.truncated = counter("stage_truncated_documents", "Documents that were cut", *stage)
         self.swaps = counter("swaps", "Generations put in place, rolled back or refused", "cascade", "outcome")
         self.generation = Gauge(
             "cascaderank_generation", "Number of the one that serves", ["cascade"], registry=registry

@@ -38,7 +38,8 @@ def _openapi() -> bytes:
 
 @cache
 def _text(name: str) -> bytes:
-    return files("cascaderank.serve").joinpath(name).read_bytes()
+    """A page after the head that all have."""
+    return b"".join(files("cascaderank.serve").joinpath(part).read_bytes() for part in ("head.html", name))
 
 
 def _page(name: str) -> Response:

@@ -3,18 +3,17 @@ one that serves; whatever is wrong is raised here and nothing changes."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cascaderank.cascade import Cascade
 from cascaderank.config import CascadeConfig, read_config
-from cascaderank.errors import CascadeError, ModelError
+from cascaderank.errors import CascadeError
 from cascaderank.serve.snapshot import snapshot
 from cascaderank.store import Store
+from cascaderank.trial import Trial, check
 
-_QUERY = "how many days are there in a week"
-_DOCUMENTS = ["The recipe needs two eggs, some flour and a pinch of salt.", "A week has seven days."]
+_MAX_REQUESTS = 64  # under way at once, where nobody says: a service without a bound answers everybody too late
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,16 @@ class Prepared:
     unchecked: tuple[str, ...]
 
 
-def prepare(file: Path, store: Path | None) -> Prepared:
-    """Load and check what lies on disk now. Raises ``CascadeError``, in the operator's own folders' names."""
+def prepare(file: Path, store: Path | None, max_requests: int | None, trial: Trial | None) -> Prepared:
+    """Load and check what lies on disk now; with ``trial`` it is tried there first, which is where the time goes.
+
+    ``max_requests`` is in place of the cascade file's. Raises ``CascadeError``, in the operator's own folders' names.
+    """
     config = read_config(file)
+    config = replace(config, max_requests=max_requests or config.max_requests or _MAX_REQUESTS)
     with snapshot(config) as (copied, source):
         try:
-            return _load(copied, None if store is None else Store.open(store), source)
+            return _load(copied, store, source, trial)
         except CascadeError as error:
             text = str(error)
             for copy, original in source.items():
@@ -41,37 +44,21 @@ def prepare(file: Path, store: Path | None) -> Prepared:
             raise type(error)(text) from None
 
 
-def _load(config: CascadeConfig, store: Store | None, source: dict[str, str]) -> Prepared:
+def _load(config: CascadeConfig, store: Path | None, source: dict[str, str], trial: Trial | None) -> Prepared:
+    plans = None
+    if trial is not None:
+        plans = trial.run(config, store)
+        config = replace(config, check_golden=False)  # it was
+    opened = None if store is None else Store.open(store)
     cascade = Cascade(config)
     try:
-        _check_golden(cascade)
-        _check_smoke(cascade, store)
-        cascade.warm_up()
+        check(cascade, golden=trial is None, store=opened)
+        cascade.warm_up(plans)
     except BaseException:
         cascade.close()
         raise
     unchecked = tuple(dict.fromkeys(spec.name for spec in cascade.models if spec.golden is None))
-    return Prepared(cascade, store, source, _score_kind(cascade), unchecked)
-
-
-def _check_golden(cascade: Cascade) -> None:
-    """A folder with golden scores has to meet them. One without is older or synthetic and is taken by its hashes."""
-    if all(spec.golden is not None for spec in cascade.models):
-        cascade.check_golden()
-        return
-    for stage, spec in zip(cascade.config.stages, cascade.models, strict=True):
-        if spec.golden is not None:
-            with Cascade([stage]) as alone:
-                alone.check_golden()
-
-
-def _check_smoke(cascade: Cascade, store: Store | None) -> None:
-    """A pair gives finite scores and, where there is a store, the store is of these models."""
-    ranking = cascade.rank(_QUERY, _DOCUMENTS, deadline_ms=None)
-    if not all(hit.score is None or math.isfinite(hit.score) for hit in ranking):
-        raise ModelError("the smoke pair's scores are not finite numbers; export the models again")
-    if store is not None and len(store):
-        cascade.rank(_QUERY, ids=store.ids[:1], store=store)
+    return Prepared(cascade, opened, source, _score_kind(cascade), unchecked)
 
 
 def _score_kind(cascade: Cascade) -> str:

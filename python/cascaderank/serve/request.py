@@ -33,6 +33,7 @@ class RankRequest:
     explain: bool = False
     strict: bool = False
     raw_scores: bool = False
+    max_document_tokens: int | None = None
     api: str = ""
 
     @property
@@ -82,7 +83,9 @@ class Answer:
         found = list(self.ranking.reasons)
         for stage in self.ranking.trace.stages:
             if stage.truncated_documents:
-                found.append(f"stage {stage.name!r} cut {stage.truncated_documents} documents to its window")
+                limit = self.request.max_document_tokens
+                where = "its window" if limit is None else f"{limit} tokens, or to its window"
+                found.append(f"stage {stage.name!r} cut {stage.truncated_documents} documents to {where}")
             if stage.truncated_query_tokens:
                 found.append(f"stage {stage.name!r} cut {stage.truncated_query_tokens} tokens of the query")
         return found

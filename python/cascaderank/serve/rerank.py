@@ -44,7 +44,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
             deadline_ms = _deadline(wanted, request, settings.deadline_ms)
-            with deployment.gate.enter(), deployment.live.lend() as live:
+            with deployment.live.lend() as live:
                 limit = min(settings.max_documents, live.cascade.config.max_candidates)
                 if wanted.size > limit:
                     raise Failure(413, f"documents: {wanted.size} of them, at most {limit} are taken; send fewer")
@@ -52,8 +52,9 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
             content = shape.write(answer)
-            service.metrics.answered(cascade, ranking, clock() - begun)
-            record_spans(request.headers, ranking, cascade, begun_ns)
+            elapsed_s = clock() - begun
+            service.metrics.answered(cascade, ranking, elapsed_s)
+            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns, elapsed_s)
             status = 200
             state["log"] = {"documents": wanted.size, "generation": live.number, "degraded": ranking.degraded}
             return Response(content, media_type="application/json", headers=_headers(answer))
@@ -111,6 +112,7 @@ async def _rank(
             top_n=wanted.top_n,
             deadline_ms=deadline_ms,
             instruction=wanted.instruction,
+            max_document_tokens=wanted.max_document_tokens,
         )
     )
     leaving = asyncio.ensure_future(_left(request))
@@ -135,12 +137,14 @@ def _check_strict(wanted: RankRequest, ranking: Ranking) -> None:
     """An API's way of asking for an error rather than for a cut text."""
     if not wanted.strict:
         return
+    limit = wanted.max_document_tokens
+    asked = "" if limit is None else f" or the {limit} tokens that were asked for"
     for stage in ranking.trace.stages:
         if stage.truncated_documents:
             raise Failure(
                 413 if wanted.api == "tei" else 400,
-                f"{stage.truncated_documents} documents do not fit the window of stage {stage.name!r}; shorten them "
-                "or allow truncation",
+                f"{stage.truncated_documents} documents do not fit the window of stage {stage.name!r}{asked}; "
+                "shorten them or allow truncation",
             )
 
 

@@ -29,8 +29,7 @@ def run(settings: Settings, host: str, port: int, *, log_level: str = "info") ->
     Raises ``ConfigError`` where the address cannot be had, ``CascadeError`` where a cascade cannot be loaded.
     """
     logs.configure(log_level)
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        tracing.configure()
+    tracing.configure()
     service = Service(settings)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

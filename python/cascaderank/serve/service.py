@@ -11,7 +11,6 @@ from prometheus_client.core import Metric
 from cascaderank.errors import CascadeError
 from cascaderank.serve.deployment import Deployment
 from cascaderank.serve.failures import Failure
-from cascaderank.serve.gate import Gate
 from cascaderank.serve.keys import Keys
 from cascaderank.serve.metrics import Metrics, gauge, total
 from cascaderank.serve.settings import Settings
@@ -38,9 +37,10 @@ class Service:
                 name,
                 file,
                 settings.stores.get(name),
-                Gate(name, settings.max_queue),
                 self.metrics,
+                max_requests=settings.max_queue,
                 keep_previous=settings.keep_previous,
+                trial=settings.trial,
             )
             for name, file in settings.cascades.items()
         }
@@ -112,10 +112,10 @@ class Service:
 
     def _gauges(self) -> Iterable[Metric]:
         parts = self.deployments.items()
-        yield gauge("in_flight", "Requests under way", {name: part.gate.under_way for name, part in parts})
-        yield gauge("queue_limit", "Requests that may be under way", {name: part.gate.limit for name, part in parts})
-        caches = {name: part.cache_counts for name, part in parts}
-        yield total("token_cache_hits", "Texts whose tokens were known", {name: one[0] for name, one in caches.items()})
-        yield total("token_cache_misses", "Texts tokenised", {name: one[1] for name, one in caches.items()})
-        yield gauge("token_cache_bytes", "Held by the token caches", {name: one[2] for name, one in caches.items()})
+        yield gauge("in_flight", "Requests under way", {name: part.under_way for name, part in parts})
+        yield gauge("queue_limit", "Requests that may be under way", {name: part.limit for name, part in parts})
+        caches = [(name, part.cache_counts) for name, part in parts]
+        yield total("token_cache_hits", "Texts whose tokens were known", {name: one.hits for name, one in caches})
+        yield total("token_cache_misses", "Texts tokenised", {name: one.misses for name, one in caches})
+        yield gauge("token_cache_bytes", "Held by the token caches", {name: one.bytes for name, one in caches})
         yield gauge("ready", "Whether the service answers", {"": float(self.state == "ready")})

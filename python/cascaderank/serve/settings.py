@@ -16,21 +16,21 @@ class Settings:
 
     ``cascades`` maps the name that a request's ``model`` gives to a cascade file (None: the installed models' own);
     the first is taken where a request names none. ``stores`` maps a cascade's name to the folder of its store.
-    ``api_keys`` are asked of every ranking request, ``admin_keys`` of swaps, rollbacks and nothing else; without admin
-    keys nobody can ask for those over HTTP. ``max_queue`` requests of one cascade may be under way, the next is
-    refused at once. ``max_documents`` and ``max_body_bytes`` bound one request, ``body_timeout_s`` and
-    ``header_timeout_s`` how long a client may take to send it, ``keep_alive_s`` how long its connection may then stay
-    idle, ``timeout_s`` how long its answer may take.
-    ``deadline_ms`` is taken where neither request nor cascade file says one. ``watch_s`` is how often files are looked
-    at for changes (0: never). ``drain_delay_s`` is how long a stopping server goes on taking requests while ``/ready``
-    already says no, ``drain_s`` how long it then waits for those under way.
+    ``api_keys`` are asked of every ranking request, ``admin_keys`` of swaps, rollbacks and nothing else; without
+    admin keys nobody can ask for those over HTTP. ``max_queue`` requests of one cascade may be under way, the next is
+    refused at once (None: its file's ``max_requests``, else 64). ``max_documents`` and ``max_body_bytes`` bound one
+    request, ``body_timeout_s`` and ``header_timeout_s`` how long a client may take to send it, ``keep_alive_s`` how
+    long its connection may then stay idle, ``timeout_s`` how long its answer may take. ``deadline_ms`` is taken where
+    neither request nor cascade file says one. ``watch_s`` is how often files are looked at for changes (0: never);
+    ``trial`` tries what was changed in a process of its own first. ``drain_delay_s`` is how long a stopping server
+    goes on taking requests while ``/ready`` already says no, ``drain_s`` how long it then waits for those under way.
     """
 
     cascades: Mapping[str, Path | None] = field(default_factory=lambda: {"default": None})
     stores: Mapping[str, Path] = field(default_factory=dict)
     api_keys: tuple[str, ...] = ()
     admin_keys: tuple[str, ...] = ()
-    max_queue: int = 64
+    max_queue: int | None = None
     max_documents: int = 10_000
     max_body_bytes: int = 32 << 20
     body_timeout_s: float = 10.0
@@ -39,6 +39,7 @@ class Settings:
     timeout_s: float = 60.0
     deadline_ms: float | None = None
     watch_s: float = 1.0
+    trial: bool = True
     keep_previous: bool = True
     drain_delay_s: float = 0.0
     drain_s: float = 30.0
@@ -53,8 +54,9 @@ class Settings:
             if name not in self.cascades:
                 raise ConfigError(f"serve: a store for {name!r}, but the cascades are {', '.join(self.cascades)}")
         for key in ("max_queue", "max_documents", "max_body_bytes"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"serve: {key} is {getattr(self, key)!r}, expected an integer of at least 1")
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"serve: {key} is {value!r}, expected an integer of at least 1")
         for key in ("body_timeout_s", "header_timeout_s", "keep_alive_s", "timeout_s"):
             value = getattr(self, key)
             if not 0.0 < value < math.inf:

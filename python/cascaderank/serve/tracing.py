@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
-import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from cascaderank.errors import MissingExtraError
 from cascaderank.results import Ranking
 
 _PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
@@ -17,6 +19,7 @@ _ATTRIBUTES = (
     "kind", "provider", "candidates_in", "scored", "candidates_out", "tokens", "micro_batches",
     "truncated_documents", "model_ms", "note",
 )  # fmt: skip
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SPANS = find_spec("opentelemetry") is not None and find_spec("opentelemetry.trace") is not None
 
 
@@ -34,6 +37,9 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
+_SAID: ContextVar[TraceContext | None] = ContextVar("said", default=None)
+
+
 def trace_context(header: str | None) -> TraceContext:
     """The caller's trace if ``traceparent`` is well-formed (a malformed one is ignored, as the recommendation says),
     else a new one that is not sampled."""
@@ -44,11 +50,14 @@ def trace_context(header: str | None) -> TraceContext:
     return TraceContext(found[1], span_id, found[3])
 
 
-def record_spans(headers: Mapping[str, str], ranking: Ranking, cascade: str, begun_ns: int) -> None:
+def record_spans(
+    headers: Mapping[str, str], own: TraceContext, ranking: Ranking, cascade: str, begun_ns: int, elapsed_s: float
+) -> None:
     """A span for the request and one per stage, made afterwards from the trace: measuring costs nothing while ranking.
 
-    ``begun_ns`` is when the request was read, in nanoseconds since the epoch. Does nothing without OpenTelemetry, or
-    with its API alone, whose tracers record nothing.
+    ``own`` is what the answer and the log say of it: with ``configure``, the span has these ids. ``begun_ns`` is when
+    the request was read, in nanoseconds since the epoch, ``elapsed_s`` how long it took. Does nothing without
+    OpenTelemetry, or with its API alone, whose tracers record nothing.
     """
     if not _SPANS:
         return
@@ -58,8 +67,10 @@ def record_spans(headers: Mapping[str, str], ranking: Ranking, cascade: str, beg
         return  # nobody configured one
     tracer = trace.get_tracer("cascaderank")
     parent = propagate.extract(headers)
+    said = _SAID.set(own)
     span = tracer.start_span("rerank", parent, trace.SpanKind.SERVER, start_time=begun_ns)
-    ended_ns = time.time_ns()
+    _SAID.reset(said)
+    ended_ns = begun_ns + int(elapsed_s * 1e9)  # not the clock again, which may have been set meanwhile
     if span.is_recording():
         found = ranking.trace
         span.set_attributes(
@@ -80,18 +91,45 @@ def _attributes(stage: Any) -> dict[str, Any]:
 
 
 def configure() -> None:
-    """Send spans by OTLP where the standard variable ``OTEL_EXPORTER_OTLP_ENDPOINT`` asks for it (extra ``otel``).
+    """Send spans by OTLP over HTTP where the standard variables ``OTEL_EXPORTER_OTLP_ENDPOINT`` or
+    ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` ask for it; all others (``OTEL_SERVICE_NAME``, headers, sampler, ...) apply.
 
-    Does nothing where a provider is configured already, as by ``opentelemetry-instrument``.
+    Does nothing where a provider is configured already, as by ``opentelemetry-instrument``. Raises
+    ``MissingExtraError`` without the extra ``otel``.
     """
-    from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    if isinstance(trace.get_tracer_provider(), TracerProvider):
+    asking = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    if asking is None:
         return
-    provider = TracerProvider(resource=Resource.create({"service.name": "cascaderank"}))
+    try:
+        from opentelemetry import trace
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+        if isinstance(trace.get_tracer_provider(), TracerProvider):
+            return  # it has an exporter of its own
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{asking} asks for spans by OTLP, but {error.name} is not installed; pip install 'cascaderank[otel]', or "
+            "unset it"
+        ) from error
+
+    class SaidIds(RandomIdGenerator):
+        """The ids that the answer's ``traceparent`` has, for the span that it names."""
+
+        def generate_span_id(self) -> int:
+            said = _SAID.get()
+            return super().generate_span_id() if said is None else int(said.span_id, 16)
+
+        def generate_trace_id(self) -> int:
+            said = _SAID.get()
+            return super().generate_trace_id() if said is None else int(said.trace_id, 16)
+
+    resource = Resource.create()
+    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        resource = resource.merge(Resource({SERVICE_NAME: "cascaderank"}))
+    provider = TracerProvider(resource=resource, id_generator=SaidIds())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)

@@ -10,6 +10,7 @@ from cascaderank.job import clock
 from cascaderank.kernels import Int64, Ragged, Template, dot_rows, normalize_rows, pool_embeddings
 from cascaderank.request import Request
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+from cascaderank.stages.limits import STORED_WHOLE, limited
 
 _NO_QUERY = np.empty(0, np.int64)
 
@@ -81,6 +82,8 @@ class BiEncoder:
         known, missing = self._split(request, alive)
         if known.size and request.store is not None and request.store_rows is not None:
             scores[known] = request.store.dot(self.part.spec.digest, vector[0], request.store_rows[alive[known]])
+            if request.max_document_tokens is not None:
+                counts.notes.append(STORED_WHOLE)
         if missing.size:
             found = self._score_texts(request, vector[0], alive, missing, scores, counts)
             known = np.sort(np.concatenate([known, found]))
@@ -111,7 +114,8 @@ class BiEncoder:
         missing, rows = missing[rows >= 0], rows[rows >= 0]
         tokenized = clock()
         counts.tokenize_s += tokenized - begun
-        vectors, reached = self.encode(texts, rows, self.document_form, request, counts, alive[missing])
+        form = limited(self.document_form, part, request)
+        vectors, reached = self.encode(texts, rows, form, request, counts, alive[missing])
         found = missing[reached]
         scores[found] = dot_rows(vector, vectors, reached)
         seconds = clock() - tokenized

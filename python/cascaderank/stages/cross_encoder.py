@@ -9,6 +9,7 @@ from cascaderank.job import clock
 from cascaderank.kernels import Int64, Template
 from cascaderank.request import Request
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+from cascaderank.stages.limits import limited
 from cascaderank.stages.micro_batches import Run
 
 _ROUND = 64  # candidates tokenised and scored before the next are looked at when there is a deadline
@@ -64,6 +65,7 @@ class CrossEncoder:
         if ready is None:
             return Scored(np.empty(0, np.int64), outputs[:0].reshape(-1), columns)
         query, form, run = ready
+        form = limited(form, part, request, len(query))
         made = part.plan(texts, rows, query, form, request, counts)
         bounds = made.bounds
 

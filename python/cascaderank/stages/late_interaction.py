@@ -10,6 +10,7 @@ from cascaderank.job import clock
 from cascaderank.kernels import Int64, Ragged, Template, gather_tokens, maxsim_rows, normalize_rows, plan
 from cascaderank.request import Request
 from cascaderank.stages.base import Counts, Float32, ModelPart, Scored
+from cascaderank.stages.limits import STORED_WHOLE, limited
 from cascaderank.store import TokenVectors
 
 _NONE = np.empty(0, np.int64)
@@ -87,7 +88,8 @@ class LateInteraction:
         """Token vectors of the named texts without the tokens in ``skip_tokens``, row ``i`` of the result for the
         ``i``-th returned position (ascending). ``candidates`` names the documents in errors."""
         part, output = self.part, self.part.spec.output
-        made = part.plan(texts, rows, _NONE, self._document_form, request, counts)
+        form = limited(self._document_form, part, request)
+        made = part.plan(texts, rows, _NONE, form, request, counts)
         found: dict[int, Float32] = {}
 
         def keep(batch: int, tensors: dict[str, Int64], hidden: NDArray[np.float32]) -> None:
@@ -107,7 +109,7 @@ class LateInteraction:
             for row, position in enumerate(held.tolist()):
                 found[position] = vectors[offsets[row] : offsets[row + 1]]
 
-        part.execute(made, _NONE, texts, rows, self._document_form, request, counts, keep)
+        part.execute(made, _NONE, texts, rows, form, request, counts, keep)
         positions = np.array(sorted(found), np.int64)
         pieces = [found[position] for position in positions.tolist()]
         cu_seqlens = np.zeros(len(pieces) + 1, np.int64)
@@ -129,6 +131,8 @@ class LateInteraction:
             rows = request.store_rows[alive]
             known, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
             scores[known] = store.maxsim(part.spec.digest, query, rows[known], part.spec.output.length_normalize)
+            if known.size and request.max_document_tokens is not None:
+                counts.notes.append(STORED_WHOLE)
         elif store is not None and not request.candidates.texts:
             raise StoreError(
                 f"store: no token vectors of model {part.spec.name!r} ({part.spec.digest[:12]}); {store.remedy}"

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 
 from cascaderank.serve.failures import Failure
-from cascaderank.serve.request import Answer, RankRequest, as_candidates
+from cascaderank.serve.request import Answer, RankRequest
 from cascaderank.serve.shapes.common import (
+    Asked,
     Explanation,
-    Extended,
     Hit,
     Positive,
     explanation,
-    given_documents,
     hits,
+    rank_request,
     search_units,
 )
 
 
-class Request(Extended, kw_only=True):
-    """``rank_fields`` and ``return_documents`` are version 1's. ``max_tokens_per_doc``, ``max_chunks_per_doc`` and
-    ``priority`` are taken and have no effect: a document is cut at the models' own windows, in order of arrival."""
+class Request(Asked, kw_only=True):
+    """``rank_fields`` and ``return_documents`` are version 1's. ``max_tokens_per_doc`` cuts longer documents, where
+    the models' own windows do not cut them shorter; Cohere's default of 4096 is not taken. ``max_chunks_per_doc`` and
+    ``priority`` are taken and have no effect: documents are not read in chunks, requests go by deadline and arrival."""
 
-    query: str
-    documents: list[str | dict[str, Any]] | None = None
-    model: str | None = None
     top_n: Positive | None = None
     rank_fields: list[str] | None = None
-    return_documents: bool | None = None
     max_tokens_per_doc: Positive | None = None
     max_chunks_per_doc: Positive | None = None
     priority: int | None = None
@@ -74,7 +71,7 @@ class Cohere:
         self._version = version
 
     def read(self, body: bytes) -> RankRequest:
-        return rank_request(_decoder.decode(body), self.name)
+        return read_request(_decoder.decode(body), self.name)
 
     def write(self, answer: Answer) -> bytes:
         return _encode(Response(id=answer.id, results=hits(answer), meta=meta(answer, self._version)))
@@ -83,23 +80,10 @@ class Cohere:
         return _encode(ErrorBody(failure.message, request_id))
 
 
-def rank_request(given: Request, api: str) -> RankRequest:
+def read_request(given: Request, api: str) -> RankRequest:
     """Also for the APIs whose request is Cohere's with other words around it."""
-    documents = given_documents(given.documents)
-    return RankRequest(
-        query=given.query,
-        documents=None if given.documents is None else as_candidates(documents, given.rank_fields),
-        given=documents,
-        model=given.model,
-        ids=given.ids,
-        scores=given.scores,
-        top_n=given.top_n,
-        return_documents=bool(given.return_documents),
-        deadline_ms=given.deadline_ms,
-        instruction=given.instruction,
-        explain=bool(given.explain),
-        api=api,
-    ).check()
+    request = rank_request(given, api, given.top_n, given.rank_fields)
+    return replace(request, max_document_tokens=given.max_tokens_per_doc)
 
 
 def meta(answer: Answer, version: str) -> Meta:

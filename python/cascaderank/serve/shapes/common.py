@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from cascaderank.serve.request import Answer, Given
+from cascaderank.serve.request import Answer, Given, RankRequest, as_candidates
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Milliseconds = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -22,6 +22,34 @@ class Extended(msgspec.Struct, kw_only=True):
     deadline_ms: Milliseconds | None = None
     instruction: str | None = None
     explain: bool | None = None
+
+
+class Asked(Extended, kw_only=True):
+    """What the requests of Cohere, Jina, Voyage and Infinity have in common."""
+
+    query: str
+    documents: list[str | dict[str, Any]] | None = None
+    model: str | None = None
+    return_documents: bool | None = None
+
+
+def rank_request(given: Asked, api: str, top_n: int | None, fields: Sequence[str] | None = None) -> RankRequest:
+    """What ``given`` asks for; ``fields`` are those of an object that make its text."""
+    documents: Sequence[Given] = given.documents or ()
+    return RankRequest(
+        query=given.query,
+        documents=None if given.documents is None else as_candidates(documents, fields),
+        given=documents,
+        model=given.model,
+        ids=given.ids,
+        scores=given.scores,
+        top_n=top_n,
+        return_documents=bool(given.return_documents),
+        deadline_ms=given.deadline_ms,
+        instruction=given.instruction,
+        explain=bool(given.explain),
+        api=api,
+    ).check()
 
 
 class StageReport(msgspec.Struct, kw_only=True):
@@ -117,7 +145,3 @@ def _returned(given: Given, wrapped: bool) -> Any:
 def search_units(count: int) -> int:
     """Cohere's unit: a query with up to 100 documents. Nobody is billed; clients read the field."""
     return math.ceil(count / 100)
-
-
-def given_documents(documents: Sequence[Given] | None) -> Sequence[Given]:
-    return () if documents is None else documents

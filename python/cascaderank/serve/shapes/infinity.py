@@ -6,7 +6,7 @@ import msgspec
 
 from cascaderank.serve.failures import Failure
 from cascaderank.serve.request import Answer, RankRequest
-from cascaderank.serve.shapes.cohere import Request, rank_request
+from cascaderank.serve.shapes.cohere import Request, read_request
 from cascaderank.serve.shapes.common import Hit, hits
 from cascaderank.serve.shapes.jina import ErrorBody, Usage
 
@@ -26,7 +26,7 @@ class Infinity:
     name = "infinity"
 
     def read(self, body: bytes) -> RankRequest:
-        return rank_request(_decoder.decode(body), self.name)
+        return read_request(_decoder.decode(body), self.name)
 
     def write(self, answer: Answer) -> bytes:
         found = hits(answer, wrapped=False)

@@ -8,7 +8,7 @@ import msgspec
 
 from cascaderank.serve.failures import Failure
 from cascaderank.serve.request import Answer, RankRequest
-from cascaderank.serve.shapes.cohere import Meta, Request, meta, rank_request
+from cascaderank.serve.shapes.cohere import Meta, Request, meta, read_request
 from cascaderank.serve.shapes.common import Hit, hits
 
 
@@ -48,7 +48,7 @@ class Jina:
         given = _decoder.decode(body)
         if given.documents is None:
             given.return_documents = False
-        request = rank_request(given, self.name)
+        request = read_request(given, self.name)
         return replace(request, strict=True) if given.truncation is False else request
 
     def write(self, answer: Answer) -> bytes:

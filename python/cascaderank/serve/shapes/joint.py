@@ -12,7 +12,7 @@ import msgspec
 from cascaderank.serve.failures import Failure
 from cascaderank.serve.request import Answer, RankRequest
 from cascaderank.serve.shapes import voyage
-from cascaderank.serve.shapes.cohere import Request, rank_request
+from cascaderank.serve.shapes.cohere import Request, read_request
 from cascaderank.serve.shapes.common import Positive
 from cascaderank.serve.shapes.jina import response
 
@@ -40,7 +40,7 @@ class Joint:
     def read(self, body: bytes) -> RankRequest:
         given = _decoder.decode(body)
         if given.top_k is msgspec.UNSET and given.truncation is msgspec.UNSET:
-            return rank_request(given, self.name)
+            return read_request(given, self.name)
         if given.top_n is not None:
             raise Failure(
                 422, "top_n is Cohere's and Jina's word, top_k and truncation are Voyage's; use one API's words"

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 
 from cascaderank.serve.failures import Failure
-from cascaderank.serve.request import Answer, RankRequest, as_candidates
+from cascaderank.serve.request import Answer, RankRequest
 from cascaderank.serve.shapes.common import (
+    Asked,
     Explanation,
-    Extended,
     Hit,
     Positive,
     explanation,
-    given_documents,
     hits,
+    rank_request,
 )
 
 
-class Request(Extended, kw_only=True):
+class Request(Asked, kw_only=True):
     """``truncation`` false asks for an error where a document would be cut."""
 
-    query: str
-    documents: list[str | dict[str, Any]] | None = None
-    model: str | None = None
     top_k: Positive | None = None
-    return_documents: bool | None = None
     truncation: bool | None = None
 
 
@@ -55,7 +51,8 @@ class Voyage:
     name = "voyage"
 
     def read(self, body: bytes) -> RankRequest:
-        return rank_request(_decoder.decode(body))
+        given = _decoder.decode(body)
+        return replace(rank_request(given, self.name, given.top_k), strict=given.truncation is False)
 
     def write(self, answer: Answer) -> bytes:
         return _encode(
@@ -71,22 +68,3 @@ class Voyage:
 
     def fail(self, failure: Failure, request_id: str) -> bytes:
         return _encode(ErrorBody(failure.message))
-
-
-def rank_request(given: Request) -> RankRequest:
-    documents = given_documents(given.documents)
-    return RankRequest(
-        query=given.query,
-        documents=None if given.documents is None else as_candidates(documents),
-        given=documents,
-        model=given.model,
-        ids=given.ids,
-        scores=given.scores,
-        top_n=given.top_k,
-        return_documents=bool(given.return_documents),
-        deadline_ms=given.deadline_ms,
-        instruction=given.instruction,
-        explain=bool(given.explain),
-        strict=given.truncation is False,
-        api=Voyage.name,
-    ).check()
