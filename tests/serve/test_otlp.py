@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,8 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cascaderank.errors import MissingExtraError
-from cascaderank.serve import tracing
 from serving import DOCUMENTS, QUERY, program
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -87,8 +87,19 @@ def test_a_collector_that_is_not_there_costs_no_request(file: Path) -> None:
     assert served.process.returncode == 0
 
 
-def test_the_missing_exporter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(MissingExtraError, match=r"OTEL_EXPORTER_OTLP_ENDPOINT .* pip install 'cascaderank\[otel\]'"):
-        tracing.configure()
+WITHOUT = """
+import sys
+sys.modules["opentelemetry.exporter.otlp.proto.http.trace_exporter"] = None
+from cascaderank.serve import tracing
+tracing.configure()
+"""
+
+
+def test_the_missing_exporter_is_named() -> None:
+    """In a process of its own: here another test may have configured a provider, which is then left alone."""
+    environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+    command = [sys.executable, "-c", WITHOUT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("cascaderank.errors.MissingExtraError: OTEL_EXPORTER_OTLP_ENDPOINT asks for spans"), done
+    assert "pip install 'cascaderank[otel]'" in said
