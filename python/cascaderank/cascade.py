@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -33,7 +33,6 @@ from cascaderank.request_threads import RequestThreads
 from cascaderank.results import Ranking
 from cascaderank.schedule import Workers
 from cascaderank.stages import Scorer
-from cascaderank.stages.base import ModelPart
 from cascaderank.stages.encode import PART, encode_part, schema_of
 from cascaderank.store import Part, Schema, Store
 from cascaderank.token_cache import CacheCounts
@@ -334,8 +333,7 @@ class Cascade:
             rows = zip(self.names, self._flow.stages, self._flow.scorers, strict=True)
             known = [None] * len(self.names) if plans is None else plans
             return tuple(
-                warm_up(name, stage if plan is None else _decided(stage, scorer.part, plan), scorer)
-                for (name, stage, scorer), plan in zip(rows, known, strict=True)
+                warm_up(name, stage, scorer, plan) for (name, stage, scorer), plan in zip(rows, known, strict=True)
             )
 
     def close(self) -> None:
@@ -455,15 +453,6 @@ class Cascade:
 def _check_positive(name: str, value: object) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
         raise InputError(f"{name} is {value!r}, expected a positive integer or None for all")
-
-
-def _decided(stage: Stage, part: ModelPart, plan: RunPlan) -> Stage:
-    """The stage with nothing left to choose, its part made to run by ``plan``."""
-    part.rule = replace(part.rule, token_budget=plan.token_budget, max_rows=plan.max_rows)
-    part.lanes = plan.lanes
-    if part.session.threads != plan.threads:
-        part.session = part.session.with_threads(plan.threads)
-    return replace(stage, token_budget=plan.token_budget, max_rows=plan.max_rows, threads=plan.threads)
 
 
 def _column(name: str, values: Sequence[_T] | None, count: int) -> Sequence[_T | None]:

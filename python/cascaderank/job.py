@@ -118,6 +118,7 @@ def run_taken(taken: Sequence[tuple[Job, int]], tokens: int) -> list[Result]:
         return [None for _ in taken]
     except Exception:  # noqa: BLE001  whose fault it is shows when each runs alone
         return [job.run(batch) for job, batch in taken]
-    if all(isinstance(result, float) for result in found):
-        first.cost.observe(tokens, sum(found))  # type: ignore[arg-type]
+    seconds = [result for result in found if isinstance(result, float)]
+    if len(seconds) == len(found):
+        first.cost.observe(tokens, sum(seconds))
     return list(found)

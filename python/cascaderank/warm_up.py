@@ -54,20 +54,20 @@ class Warmed:
     compared: tuple[RunPlan, ...] = ()
 
 
-def warm_up(name: str, stage: Stage, scorer: Scorer) -> Warmed:
-    """Choose the plan of one stage, then run it at its largest shape, so that the first request finds memory that was
-    allocated and costs that are known."""
+def warm_up(name: str, stage: Stage, scorer: Scorer, plan: RunPlan | None = None) -> Warmed:
+    """Choose the plan of one stage (or take ``plan``), then run it at its largest shape, so that the first request
+    finds memory that was allocated and costs that are known."""
     part = scorer.part
     usual = _plan_of(part)
     found: tuple[RunPlan, ...] = ()
-    others = list(_others(stage, part, usual))
-    if others:
+    if plan is not None:
+        _apply(part, plan)
+    elif others := list(_others(stage, part, usual)):
         found = _compare(scorer, [usual, *others])
-        best = min(found, key=lambda plan: plan.seconds)
-        _apply(part, best)
+        _apply(part, min(found, key=lambda each: each.seconds))
     _run(scorer, [_text(part.spec.max_length)] * part.workers.size)
     _run(scorer, [_text(length) for length in _LENGTHS])
-    return Warmed(name, replace(_plan_of(part), seconds=min((plan.seconds for plan in found), default=0.0)), found)
+    return Warmed(name, replace(_plan_of(part), seconds=min((each.seconds for each in found), default=0.0)), found)
 
 
 def _others(stage: Stage, part: ModelPart, usual: RunPlan) -> Iterator[RunPlan]:
