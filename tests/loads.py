@@ -29,6 +29,7 @@ class Fake:
         self._behave = behave
         self._server = asyncio.Lock()
         self.started: list[float] = []
+        self.late_ms: list[float] = []
         self.cancelled = 0
 
     async def __aenter__(self) -> Self:
@@ -39,8 +40,9 @@ class Fake:
     ) -> None:
         pass
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request, late_ms: float = 0.0) -> Reply:
         del request
+        self.late_ms.append(late_ms)
         found = self._behave(len(self.started))
         self.started.append(clock())
         if isinstance(found, Reply):

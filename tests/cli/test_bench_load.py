@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cascaderank import Cascade
 from cascaderank.cli.main import main
 from cascaderank.evaluate import load_beir, ndcg
+from cascaderank.evaluate.load import InProcess, Reply
 from cascaderank.evaluate.requests import candidate_documents, make_requests
 
 FAST = ("--settle", "0.05", "--step-duration", "0.15", "--lateness-ms", "10000")
@@ -48,6 +50,20 @@ def test_one_rate(cascade_file: Path, beir: Path, tmp_path: Path, capsys: pytest
     printed = capsys.readouterr().out
     for text in ("a cascade of this process", "goodput", "in all, from when it was due", "nDCG@10", "too few requests"):
         assert text in printed
+
+
+def test_a_late_request_has_less_time(cascade_file: Path, beir: Path) -> None:
+    """As with anybody who was held up before he could ask; who has no time left is answered at once all the same."""
+    requests = make_requests(load_beir(beir, "test"), 1000)
+    with Cascade.load(cascade_file) as cascade:
+        target = InProcess(cascade, cascade.encode(candidate_documents(requests)), 60_000.0)
+
+        async def answers() -> list[Reply]:
+            return [await target.answer(requests[0], late_ms) for late_ms in (0.0, 60_000.0, 70_000.0)]
+
+        replies = asyncio.run(answers())
+    assert [reply.status for reply in replies] == ["answered", "answered", "answered"]
+    assert [reply.degraded for reply in replies] == [False, True, True]
 
 
 def test_a_sweep(cascade_file: Path, beir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

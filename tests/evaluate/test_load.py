@@ -67,13 +67,15 @@ def test_a_driver_that_is_held_up_counts_it_and_says_so() -> None:
     due = np.arange(40) * 0.01
 
     class Blocking(Fake):
-        async def answer(self, request: Any) -> Reply:
+        async def answer(self, request: Any, late_ms: float = 0.0) -> Reply:
             if len(self.started) == 3:
                 time.sleep(0.2)
-            return await super().answer(request)
+            return await super().answer(request, late_ms)
 
-    found = asyncio.run(open_loop(Blocking(lambda number: 0.0), requests(), due))
+    target = Blocking(lambda number: 0.0)
+    found = asyncio.run(open_loop(target, requests(), due))
     assert found[4].lateness_ms > 150
+    assert target.late_ms == pytest.approx([max(0.0, one.lateness_ms) for one in found])  # and the target is told
     assert found[4].latency_ms >= found[4].lateness_ms
     summary = summarize_load(run(*found, duration_s=0.4))
     assert summary["lateness_ms"]["p99"] > 150

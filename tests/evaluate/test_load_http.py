@@ -137,7 +137,8 @@ def test_each_api_is_spoken(server: Server, api: str, path: str, texts: str, cou
     assert body[texts] == ["text of a", "text of b", "text of c"]
     assert count is None or body[count] == 10
     assert not {"explain", "scores", "deadline_ms"} & set(body)  # other servers may refuse what they do not know
-    assert (headers["authorization"], headers["x-deadline-ms"]) == ("Bearer secret", "250")
+    assert headers["authorization"] == "Bearer secret"
+    assert 150.0 < float(headers["x-deadline-ms"]) <= 250.0  # less what the send was late
 
 
 def test_stages_of_a_server_that_explains(server: Server) -> None:

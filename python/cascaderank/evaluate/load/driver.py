@@ -40,7 +40,7 @@ async def open_loop(
         sent = clock()
         try:
             async with asyncio.timeout(patience_s):
-                reply = await target.answer(request)
+                reply = await target.answer(request, max(0.0, sent - loop_start - due_s) * 1e3)
         except TimeoutError:
             reply = Reply("unanswered", clock(), "timeout")
         if progress is not None:

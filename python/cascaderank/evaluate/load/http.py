@@ -13,7 +13,7 @@ import numpy as np
 from cascaderank.errors import InputError, MissingExtraError
 from cascaderank.evaluate.load.apis import Api, explanation_of, order_of
 from cascaderank.evaluate.load.record import Reply, clock
-from cascaderank.evaluate.load.targets import TOP_N
+from cascaderank.evaluate.load.targets import TOP_N, time_left
 from cascaderank.evaluate.requests import Request
 
 _REFUSED = (429, 503)
@@ -35,7 +35,8 @@ class HttpTarget:
     """``url`` is the server's address, to which the API's own path is added unless it has one of its own.
 
     ``bodies`` (``make_bodies``) are written before the first request is due, so that a send costs the client a socket
-    write. ``deadline_ms`` goes into the header ``x-deadline-ms``: cascaderank's server keeps it, others pass over it.
+    write. ``deadline_ms``, less what a request is late, goes into the header ``x-deadline-ms``: cascaderank's server
+    keeps it, others pass over it.
     Raises ``InputError`` for an address that is none, ``MissingExtraError`` without aiohttp.
     """
 
@@ -56,8 +57,7 @@ class HttpTarget:
         self._headers = {"content-type": "application/json"}
         if key is not None:
             self._headers["authorization"] = f"Bearer {key}"
-        if deadline_ms is not None:
-            self._headers["x-deadline-ms"] = f"{deadline_ms:g}"
+        self._deadline_ms = deadline_ms
         self._client = _aiohttp()
         self._session: Any = None
 
@@ -74,11 +74,13 @@ class HttpTarget:
     ) -> None:
         await self._session.close()
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request, late_ms: float = 0.0) -> Reply:
+        left = time_left(self._deadline_ms, late_ms)
+        headers = None if left is None else {"x-deadline-ms": f"{left:.6f}"}
         try:
-            async with self._session.post(self.url, data=self._bodies[request.query_id]) as response:
+            async with self._session.post(self.url, data=self._bodies[request.query_id], headers=headers) as response:
                 raw = await response.read()
-                at, status, headers = clock(), response.status, response.headers
+                at, status, told = clock(), response.status, response.headers
         except (self._client.ClientError, OSError) as error:
             return Reply("failed", clock(), type(error).__name__)
         if status != 200:
@@ -89,8 +91,8 @@ class HttpTarget:
         except ValueError as error:  # JSON's decoding error is one
             return Reply("failed", at, f"answer: {error}")
         part = explanation_of(found)
-        degraded = headers.get("x-degraded") == "true" or bool(part.get("degraded"))
-        return Reply("answered", at, "", degraded, np.asarray(top, np.int32), _stages(part), _total(part, headers))
+        degraded = told.get("x-degraded") == "true" or bool(part.get("degraded"))
+        return Reply("answered", at, "", degraded, np.asarray(top, np.int32), _stages(part), _total(part, told))
 
 
 def _stages(part: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

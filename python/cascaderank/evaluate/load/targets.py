@@ -18,7 +18,11 @@ TOP_N = 10
 
 
 class Target(Protocol):
-    """``answer`` never raises for what the target did: a refusal and a failure are replies, too."""
+    """``answer`` never raises for what the target did: a refusal and a failure are replies, too.
+
+    A request that is sent ``late_ms`` after it was due has that much less time, as with any caller who was held up
+    himself and has somebody waiting.
+    """
 
     async def __aenter__(self) -> Self: ...
 
@@ -26,7 +30,12 @@ class Target(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    async def answer(self, request: Request) -> Reply: ...
+    async def answer(self, request: Request, late_ms: float = 0.0) -> Reply: ...
+
+
+def time_left(deadline_ms: float | None, late_ms: float) -> float | None:
+    """Milliseconds for a request that is sent late; a millionth where nothing is left, since 0 is no deadline."""
+    return None if deadline_ms is None else max(deadline_ms - late_ms, 1e-6)
 
 
 class InProcess:
@@ -43,7 +52,7 @@ class InProcess:
     ) -> None:
         pass
 
-    async def answer(self, request: Request) -> Reply:
+    async def answer(self, request: Request, late_ms: float = 0.0) -> Reply:
         by_ids = self._store is not None
         try:
             ranking = await self._cascade.arank(
@@ -53,7 +62,7 @@ class InProcess:
                 scores=request.scores if by_ids else None,
                 store=self._store,
                 top_n=TOP_N,
-                deadline_ms=self._deadline_ms,
+                deadline_ms=time_left(self._deadline_ms, late_ms),
             )
         except CascadeError as error:
             refused = isinstance(error, OverloadedError)
