@@ -126,6 +126,7 @@ def test_counts_and_rates() -> None:
     # The last one was answered in time, but after the measurement's end.
     assert found["throughput_per_s"] == pytest.approx(0.4)
     assert found["goodput_per_s"] == pytest.approx(0.2)
+    assert found["whole_per_s"] == pytest.approx(0.1)
     assert found["ms"]["max"] == 60_000.0  # who waited in vain is no reason to look faster
     assert found["ms"]["p50"] == pytest.approx(99.9)
     assert found["refused_ms"]["max"] == pytest.approx(3.0)
@@ -156,7 +157,7 @@ def test_saturation_is_found(start: float) -> None:
     """A target that follows up to 100 a second and answers 100 above."""
 
     def measure(rate: float) -> dict[str, float]:
-        return {"rate": rate, "requests": 1, "sent_per_s": rate, "goodput_per_s": min(rate, 100.0)}
+        return {"rate": rate, "requests": 1, "sent_per_s": rate, "whole_per_s": min(rate, 100.0)}
 
     found = find_saturation(measure, start)
     if start >= 20.0:  # a dozen steps from 1 do not reach it; what they found is still what was followed
@@ -168,5 +169,5 @@ def test_saturation_is_found(start: float) -> None:
 
 
 def test_nothing_is_followed() -> None:
-    found = find_saturation(lambda rate: {"requests": 5, "sent_per_s": rate, "goodput_per_s": 0.0}, 10.0)
+    found = find_saturation(lambda rate: {"requests": 5, "sent_per_s": rate, "whole_per_s": 0.0}, 10.0)
     assert found.rate == 0.0

@@ -36,8 +36,8 @@ def test_a_sweep_finds_the_capacity() -> None:
     """One server of 20 ms a request answers at most 50 a second, however many come."""
     subject, deadlines = bench(lambda number: 0.02, deadline_ms=150.0, shares=(0.7, 1.5), duration_s=0.8)
     found = subject.sweep()
-    assert deadlines[0] is None  # the closed loop knows no hurry
-    assert set(deadlines[1:]) == {150.0}
+    assert set(deadlines[:-2]) == {None}  # neither the closed loop nor the search knows a hurry
+    assert deadlines[-2:] == [150.0, 150.0]
     assert 20 < found["closed_loop"]["throughput_per_s"] <= 52.5
     assert 10 < found["saturation_rate"] < 80  # short steps of a Poisson process: chance has a say
     assert found["closed_loop"]["ndcg_10"] == 1.0
@@ -51,8 +51,15 @@ def test_a_target_that_answers_nobody_is_said_so() -> None:
         subject.sweep()
 
 
-def test_a_deadline_that_nobody_can_meet_is_said_so() -> None:
-    subject, _ = bench(lambda number: 0.02, step_s=0.1, deadline_ms=1.0)
+def test_a_deadline_that_nobody_can_meet_is_no_saturation() -> None:
+    subject, _ = bench(lambda number: 0.02, step_s=0.2, deadline_ms=1.0, shares=(0.7,))
+    found = subject.sweep()
+    assert found["saturation_rate"] > 10.0
+    assert found["points"][0]["in_time_share"] == 0.0
+
+
+def test_a_target_that_always_leaves_something_out_follows_no_rate() -> None:
+    subject, _ = bench(lambda number: Reply("answered", clock(), degraded=True), step_s=0.05)
     with pytest.raises(CascadeError, match="shorter than one request takes"):
         subject.sweep()
 

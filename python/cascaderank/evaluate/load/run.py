@@ -54,14 +54,17 @@ class LoadBench:
 
     def at(self, rate: float, duration_s: float) -> dict[str, Any]:
         """An open loop at ``rate`` requests a second; ``last`` keeps its requests."""
+        return self._at(rate, duration_s, self._settings.deadline_ms)
+
+    def _at(self, rate: float, duration_s: float, deadline_ms: float | None) -> dict[str, Any]:
         settings = self._settings
         due = poisson_arrivals(rate, settings.settle_s + duration_s, settings.seed)
 
         async def send() -> LoadRun:
             with self._bars(f"{rate:.3g} requests/s") as report:
-                async with self._target(settings.deadline_ms) as target:
+                async with self._target(deadline_ms) as target:
                     sent = await open_loop(target, self._requests, due, patience_s=settings.patience_s, progress=report)
-            return LoadRun(sent, rate, duration_s, settings.settle_s, settings.deadline_ms)
+            return LoadRun(sent, rate, duration_s, settings.settle_s, deadline_ms)
 
         self.last = asyncio.run(send())
         return summarize_load(self.last, self._qrels, settings.lateness_ms)
@@ -89,14 +92,18 @@ class LoadBench:
 
     def sweep(self) -> dict[str, Any]:
         """The saturation rate, then each share of it for ``duration_s``; ``bars`` are the promises that the shares
-        among them can judge."""
+        among them can judge.
+
+        The deadline is for the shares: what the target can do is searched for without one, so that saturation is a
+        property of the target and not of the deadline.
+        """
         settings = self._settings
         closed = self.unhurried()
-        found = find_saturation(lambda rate: self.at(rate, settings.step_s), closed["throughput_per_s"] * 0.8)
+        found = find_saturation(lambda rate: self._at(rate, settings.step_s, None), closed["throughput_per_s"] * 0.8)
         if not found.rate:
             raise CascadeError(
-                "load: no rate was followed by good answers, down to "
-                f"{found.steps[-1]['rate']:.3g} requests/s; with a deadline, is it shorter than one request takes?"
+                f"load: no rate was followed by whole answers, down to {found.steps[-1]['rate']:.3g} requests/s; has "
+                "the cascade file a deadline of its own that is shorter than one request takes?"
             )
         points = [{"share": share, **self.at(share * found.rate, settings.duration_s)} for share in settings.shares]
         throughput = max([found.throughput, *(point["goodput_per_s"] for point in points if point["share"] <= 1.0)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FOLLOWS = 0.95
-"""A rate is followed where this share of the requests sent is matched by good answers in the same time."""
+"""A rate is followed where this share of the requests sent is matched by whole answers in the same time."""
 _STEP = 1.25
 _MOST = 12
 Measure = Callable[[float], Mapping[str, Any]]
@@ -15,7 +15,7 @@ Measure = Callable[[float], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
-    """``rate`` is the largest rate that was followed, ``throughput`` the most good answers a second that any rate
+    """``rate`` is the largest rate that was followed, ``throughput`` the most whole answers a second that any rate
     of the search got; ``steps`` are the summaries, in the order in which they were measured."""
 
     rate: float
@@ -24,8 +24,9 @@ class Saturation:
 
 
 def follows(step: Mapping[str, Any]) -> bool:
-    """Against what was sent, not against the nominal rate: a Poisson process is off its rate by chance."""
-    return bool(step["requests"] and step["goodput_per_s"] >= FOLLOWS * step["sent_per_s"])
+    """By answers that left nothing out: a cascade that shrinks its cut-offs follows nearly any rate, with ever less.
+    Against what was sent, not against the nominal rate: a Poisson process is off its rate by chance."""
+    return bool(step["requests"] and step["whole_per_s"] >= FOLLOWS * step["sent_per_s"])
 
 
 def find_saturation(measure: Measure, start: float, precision: float = 0.05) -> Saturation:
@@ -52,4 +53,4 @@ def find_saturation(measure: Measure, start: float, precision: float = 0.05) -> 
             good = middle
         else:
             bad = middle
-    return Saturation(good, max(step["goodput_per_s"] for step in steps), tuple(steps))
+    return Saturation(good, max(step["whole_per_s"] for step in steps), tuple(steps))

@@ -23,10 +23,10 @@ Qrels = Mapping[str, Mapping[str, int]]
 def summarize_load(run: LoadRun, qrels: Qrels | None = None, lateness_ms: float = LATENESS_MS) -> dict[str, Any]:
     """Counts and latencies of the requests due within the measurement; rates of what happened within it.
 
-    ``goodput_per_s`` counts answers within the deadline (all answers where there is none), ``throughput_per_s`` all
-    answers. ``ms`` are answers and, as lower bounds, the requests that nobody answered; refusals and failures have
-    figures of their own. ``in_time_share`` is of all requests, refused ones included. ``valid`` is False where the
-    driver sent too late for the latencies to be the target's.
+    ``goodput_per_s`` counts answers within the deadline (all answers where there is none), ``whole_per_s`` those of
+    them that left nothing out, ``throughput_per_s`` all answers. ``ms`` are answers and, as lower bounds, the requests
+    that nobody answered; refusals and failures have figures of their own. ``in_time_share`` is of all requests,
+    refused ones included. ``valid`` is False where the driver sent too late for the latencies to be the target's.
     """
     sent = run.measured
     answered = [one for one in sent if one.reply.status == "answered"]
@@ -44,6 +44,7 @@ def summarize_load(run: LoadRun, qrels: Qrels | None = None, lateness_ms: float 
         "sent_per_s": len(sent) / run.duration_s,
         "throughput_per_s": len(finished) / run.duration_s,
         "goodput_per_s": sum(_in_time(one, deadline) for one in finished) / run.duration_s,
+        "whole_per_s": sum(_in_time(one, deadline) and not one.reply.degraded for one in finished) / run.duration_s,
         "answered": len(answered),
         "in_time": in_time,
         "in_time_share": in_time / len(sent) if sent else 0.0,
