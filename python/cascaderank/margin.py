@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 _REMEMBERED = 256  # requests that used up their time
-_RESERVE = (
-    1.5  # a record is broken now and then, mostly by a little: one in so many of those that are cut would be late
-)
+_RESERVE = 1.5  # a record is broken now and then, mostly by a little: each time somebody would be late
 _LEAST_S = 0.001  # what building the ranking costs
 _MOST = 0.05  # of the time until the deadline: a system that stalls now and then must not take more away from everybody
 
