@@ -65,6 +65,23 @@ def test_tokenising_does_not_eat_the_deadline(slow: Path) -> None:
     assert best_first(ranking, first)
 
 
+def test_a_few_enormous_documents_do_not_eat_the_deadline_either(models: Path) -> None:
+    """Fewer than are tokenised between two looks at the clock, if these went by their number."""
+    documents = ["red cat blue dog " * 40_000] * 60  # 41 MB
+    stages = [Stage(models / "ce", keep=9)]
+    with Cascade(stages, workers=1) as other:
+        started = time.perf_counter()
+        other.rank("red cat", documents)
+        whole = time.perf_counter() - started
+    with Cascade(stages, workers=1) as cascade:
+        cascade.rank("red cat", texts(60))  # it knows short ones
+        started = time.perf_counter()
+        ranking = cascade.rank("red cat", documents, deadline_ms=whole * 100)
+        took = time.perf_counter() - started
+    assert ranking.degraded
+    assert took < 0.4 * whole
+
+
 def test_without_first_pass_scores_the_callers_order_is_the_best_first(slow: Path) -> None:
     with Cascade([Stage(slow, keep=600)], workers=1) as cascade:
         cascade.warm_up()

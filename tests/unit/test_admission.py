@@ -108,6 +108,38 @@ def test_tasks_beyond_max_requests_are_refused_at_once_however_few_threads_there
         assert len(cascade.rank(QUERY, TEXTS)) == 7
 
 
+def test_a_deadline_is_kept_while_every_thread_has_a_request_that_has_none(slow: Path) -> None:
+    """40 requests of seconds each hold the threads for requests; one in a hurry is answered all the same."""
+
+    async def many(cascade: Cascade) -> tuple[float, bool]:
+        texts = random_texts(5000)
+        others = [asyncio.create_task(cascade.arank(QUERY, texts)) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        begun = time.perf_counter()
+        ranking = await cascade.arank(QUERY, random_texts(40), deadline_ms=300)
+        took = time.perf_counter() - begun
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        return took, len(ranking) == 40
+
+    with Cascade([Stage(slow, keep=5)], workers=1) as cascade:
+        cascade.warm_up()
+        took, whole = asyncio.run(many(cascade))
+    assert whole
+    assert took < 1.0
+
+
+def test_who_is_cancelled_is_not_waited_for() -> None:
+    line, gone = Admission(1), Budget()
+    with line.admit(gone, 10.0) as flight:
+        assert flight.remaining == 10.0
+        gone.cancellation.cancel()
+        assert flight.remaining == 0.0
+        with line.admit(Budget(clock() + 1.0), 0.5):  # those 10 s would have left nothing before this deadline
+            pass
+
+
 def test_the_switch_interval_is_put_back_however_requests_overlap() -> None:
     before = sys.getswitchinterval()
     inside, leave = threading.Event(), threading.Event()

@@ -60,6 +60,47 @@ def test_who_is_cancelled_in_line_is_never_called(threads: RequestThreads) -> No
     assert served == ["here"]
 
 
+def test_who_is_cancelled_in_line_leaves_nothing_behind(threads: RequestThreads) -> None:
+    class Big:
+        pass
+
+    free, big = hold(threads), Big()
+    seen = weakref.ref(big)
+    future = threads.submit(1.0, str, big)
+    del big
+    assert future.cancel()
+    del future
+    gc.collect()
+    assert seen() is None  # though the one thread is still busy
+    free.set()
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_those_who_are_not() -> None:
+    """Also where others who wait come before it: they have time, and there is only so much room for the hurried."""
+    threads, before = RequestThreads(1, most=2), threading.active_count()
+    free, served = hold(threads), list[str]()
+    patient = threads.submit(1.0, served.append, "patient")
+    threads.submit(2.0, served.append, "hurried", hurry=True).result(10)
+    assert served == ["hurried"]
+
+    begun, go = threading.Event(), threading.Event()
+    holding = threads.submit(2.0, lambda: (begun.set(), go.wait(10)), hurry=True)
+    assert begun.wait(10)
+    beyond = threads.submit(2.0, served.append, "beyond", hurry=True)
+    assert not beyond.done()
+    go.set()
+    holding.result(10)
+    free.set()
+    beyond.result(10)
+    patient.result(10)
+    assert served == ["hurried", "patient", "beyond"]
+    for _ in range(3):
+        threads.submit(1.0, int).result(10)
+    assert threading.active_count() <= before + 1  # the one more is gone
+    threads.close()
+    assert threading.active_count() == before
+
+
 def test_requests_at_once_have_a_thread_each() -> None:
     threads, together = RequestThreads(4), threading.Barrier(4, timeout=10)
     for future in [threads.submit(1.0, together.wait) for _ in range(4)]:

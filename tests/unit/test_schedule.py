@@ -238,6 +238,30 @@ def test_a_request_waiting_in_line_leaves_at_its_deadline(workers: Workers) -> N
     assert 0.05 <= took < 1.0
 
 
+def test_who_is_cancelled_leaves_wherever_he_stands(workers: Workers) -> None:
+    """Those before him have enough to do for the workers never to come to him; he need not wait for that."""
+    free, holder = busy(workers)
+    go, served, budget = threading.Event(), threading.Semaphore(0), Budget(order=20.0)
+
+    def step(_: int) -> None:
+        served.release()
+        go.wait(0.01)
+
+    long = start(lambda: run(workers, Recorder(), 3000, step, budget=Budget(order=10.0)))
+    waiting(workers, 1)
+    gone = start(lambda: run(workers, Recorder(), 5, lambda _: None, budget=budget))
+    waiting(workers, 2)
+    free.set()
+    assert served.acquire(timeout=10)
+    budget.cancellation.cancel()
+    gone.join(5)
+    assert not gone.is_alive()
+    assert long.is_alive()
+    go.set()
+    for thread in (holder, long):
+        thread.join(20)
+
+
 def test_closing_ends_those_in_line_and_refuses_new_ones() -> None:
     workers = Workers(1)
     free, holder = busy(workers)
