@@ -112,7 +112,7 @@ def _find_candidates(
 
 def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData) -> tuple[Stage, Store]:
     """The cascade's first bi-encoder stage that meets stored documents, and a store with its vectors of the corpus."""
-    from cascaderank.cli.collection import open_store
+    from cascaderank.cli.collection import open_documents
     from cascaderank.cli.demo import load_vectors
     from cascaderank.cli.terminal import progress
     from cascaderank.documents import Document
@@ -126,7 +126,7 @@ def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData
     if _is_packaged(options):
         return model, load_vectors(cascade, documents).store
     if options.store is not None and options.store.exists():
-        return model, open_store(cascade, options.store)
+        return model, open_documents(cascade, options.store, documents, "documents")
     with progress("encoding the corpus, ahead of the requests") as report:
         store = cascade.encode(documents, report)
     if options.store is not None:
