@@ -13,8 +13,6 @@ from cascaderank.config import CascadeConfig, read_config
 from cascaderank.errors import CascadeError
 from cascaderank.model import MANIFEST, ModelSpec, load_spec
 
-_FLOAT32_DIGITS = 9  # as many tell any two float32 logits apart; with fewer, neighbouring knots become equal
-
 
 def significant(value: float, digits: int = 4) -> float:
     """Rounded to so many significant digits: these files are read by people."""
@@ -38,9 +36,9 @@ def write_calibration(
     section["method"] = calibration.method
     section["model"] = spec.digest
     for key, value in calibration.parameters().items():
-        digits = _FLOAT32_DIGITS if key == "logits" else 7
-        many = isinstance(value, list)
-        section[key] = [significant(item, digits) for item in value] if many else significant(value, digits)
+        rounded = [significant(item, 7) for item in value] if isinstance(value, list) else significant(value, 7)
+        # Knots may be neighbouring float32 values: rounded, they would be equal, or lie elsewhere.
+        section[key] = value if key == "logits" else rounded
     section["fitted_on"] = dict(fitted_on)
     section["held_back"] = dict(measured)
     document["calibration"] = section
