@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_fusions_are_compared_and_what_cannot_run_is_named(run: Any, capsys: pyt
     assert found["last"]["values"]["nDCG@10"]["mean"] == pytest.approx(1.0, abs=0.1)
     assert max(entry["to_best"]["difference"] for entry in found.values() if "to_best" in entry) == 0.0
     assert "weighted left out" in capsys.readouterr().out
+
+
+def test_a_fusion_is_not_compared_under_another_one_s_weights(models: Path, beir: Path, tmp_path: Path) -> None:
+    """The file's weights are for log-odds, .98 of them for a model that counts no words; only `weighted` has them."""
+    add_calibration(make_encoder(tmp_path / "bi"), a=1.0, b=0.0)
+    add_calibration(make_cross_encoder(tmp_path / "ce"), a=1.0, b=0.0)
+    stages = "".join(
+        f'[[stage]]\nmodel = "{name}"\nkeep = 6\nweight = {w}\n' for name, w in (("bi", 0.98), ("ce", 0.01))
+    )
+    line, own = "first_calibration = {a = 1, b = 0}", "weights = {first = 0.01}"
+    found = {}
+    for name, head in (("file", f'fusion = "weighted"\n{line}\n{own}\n'), ("equal", 'fusion = "rrf"\n')):
+        file, out = tmp_path / f"{name}.toml", tmp_path / f"{name}.json"
+        text = f"[cascade]\n{head}{stages}"
+        file.write_text(text if name == "file" else re.sub("weight = .*", "", text), encoding="utf-8")
+        arguments = ["evaluate", file, "--data", beir, "--split", "test", "--ablation", "--json", out]
+        assert main([str(argument) for argument in arguments]) == 0
+        found[name] = {entry["fusion"]: entry for entry in json.loads(out.read_text(encoding="utf-8"))["ablation"]}
+    weights = {kind: entry["weights"] for kind, entry in found["file"].items()}
+    assert weights == {"last": None, "rrf": [1, 1, 1], "convex": [1, 1, 1], "weighted": [0.01, 0.98, 0.01]}
+    for kind in ("rrf", "convex"):
+        assert found["file"][kind]["values"] == found["equal"][kind]["values"]
 
 
 @pytest.mark.parametrize("first_pass", ["dense", "hybrid"])
