@@ -17,6 +17,7 @@ from cascaderank.evaluate.reliability import measure_reliability
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Calibration as NativeCalibration
 from cascaderank.kernels import log_odds
+from cascaderank.outputs import missing_calibration
 from cascaderank.store import Store
 
 Progress = Callable[[int, int], None]
@@ -65,10 +66,10 @@ def collect_scores(
     Raises ``ConfigError`` for a stage without calibration, ``InputError`` where nothing reached the last stage.
     """
     maps: list[NativeCalibration] = []
-    for spec in cascade.models:
+    for stage, spec in zip(cascade.config.stages, cascade.models, strict=True):
         fitted = spec.calibration
         if fitted is None:
-            raise ConfigError(f"stage {spec.name!r}: no [calibration]; run `cascaderank calibrate {spec.folder}` first")
+            raise ConfigError(f"stage {spec.name!r}: weights need {missing_calibration(stage, spec)}")
         maps.append(NativeCalibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds))
     first, logits, labels, queries = [], [], [], []
     for number, request in enumerate(requests):
