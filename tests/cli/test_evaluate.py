@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from cascaderank.cli.main import build_parser, main
 from cascaderank.config import read_config
 from cascaderank.evaluate import load_beir
 from cascaderank.evaluate.candidates import requests_by_vectors
+from cascaderank.evaluate.report.html import write_page
 from tiny import make_cross_encoder, make_encoder
 
 pytest.importorskip("ir_measures", reason="needs ir-measures: pip install 'cascaderank[evaluate]'")
@@ -135,6 +138,18 @@ def test_a_fusion_is_not_compared_under_another_one_s_weights(models: Path, beir
     assert weights == {"last": None, "rrf": [1, 1, 1], "convex": [1, 1, 1], "weighted": [0.01, 0.98, 0.01]}
     for kind in ("rrf", "convex"):
         assert found["file"][kind]["values"] == found["equal"][kind]["values"]
+
+
+def test_a_name_that_is_no_utf_8_spoils_no_report(run: Any, beir: Path, tmp_path: Path) -> None:
+    folder, page = tmp_path / os.fsdecode(b"be\xff"), tmp_path / "page.html"
+    try:
+        shutil.copytree(beir, folder)
+    except OSError:
+        pytest.skip("this file system takes no name that is not UTF-8")
+    assert run("--data", folder, "--report", page)["data"] == "be\\udcff, test, BM25"
+    assert "be\\udcff, test" in page.read_text(encoding="utf-8")
+    write_page("\ud800", page)
+    assert page.read_text(encoding="utf-8") == "\\ud800"
 
 
 @pytest.mark.parametrize("first_pass", ["dense", "hybrid"])

@@ -74,7 +74,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from cascaderank.calibrate.page import calibration_page
     from cascaderank.cli.calibrate_show import describe, show_methods
     from cascaderank.cli.terminal import busy, console, say
-    from cascaderank.evaluate.report.html import write_json
+    from cascaderank.evaluate.report.html import write_json, write_page
     from cascaderank.model import find_folder
 
     for module in ("tomlkit", "scipy.optimize", "sklearn.isotonic"):
@@ -105,7 +105,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(report, options.json)
     if options.report is not None:
-        options.report.write_text(calibration_page(report), encoding="utf-8")
+        write_page(calibration_page(report), options.report)
     if not useful:
         say("cascaderank: calibration does not halve the error on queries held back; the raw score is kept")
     if options.dry_run or not (useful or options.force):

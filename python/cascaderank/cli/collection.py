@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from cascaderank.store import Store
 
 
+def name_of(path: Path) -> str:
+    """A file's or a folder's own name as reports and manifests can hold it: bytes that are no UTF-8 as escapes."""
+    return path.name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def read_collection(folder: Path | None, split: str | None, default: str) -> tuple[BeirData, str]:
     """A folder in BEIR's layout (its split ``default`` where none is named), or the packaged questions about Python's
     documentation for None; and what to call it."""
@@ -23,7 +28,7 @@ def read_collection(folder: Path | None, split: str | None, default: str) -> tup
 
     if folder is not None:
         split = split or default
-        return load_beir(folder, split), f"{folder.resolve().name}, {split}"
+        return load_beir(folder, split), f"{name_of(folder.resolve())}, {split}"
     from cascaderank.cli.demo import read_documents
     from cascaderank.cli.terminal import say
     from cascaderank.demo.questions import absent_passages, load_questions
