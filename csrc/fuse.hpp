@@ -32,7 +32,8 @@ struct Source {
 //   last      the last source's score
 //   rrf       sum of w / (rrf_k + rank), rank 1-based under ranks_before      (Cormack, Clarke, Buettcher, SIGIR 2009)
 //   convex    sum of w * normalised score; a source without spread adds 0     (Bruch, Gai, Ingber, arXiv 2210.11934)
-//   weighted  sum of w * calibrated log-odds, so the sigmoid of a value is again a probability
+//   weighted  sum of w * calibrated log-odds: an average, so its unit is log-odds; its sigmoid is no fitted probability
+//             (sources that agree would have to add up to more than any one of them)
 // Weights that are all 0 give everybody the value 0: such stages cut, and leave the order as it was.
 void fuse(const Fusion& fusion, std::span<const Source> sources, std::span<double> values);
 

@@ -40,6 +40,12 @@ class Calibration:
     log_odds: tuple[float, ...] = ()
     fitted_on: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
+    @property
+    def instruction(self) -> str | None:
+        """What the model was told to judge by when it was fitted; None: the manifest's own instruction, or nothing."""
+        said: str | None = self.fitted_on.get("instruction")
+        return said
+
     def parameters(self) -> dict[str, Any]:
         """The method's own keys in ``[calibration]``."""
         if self.method == "temperature":
@@ -69,7 +75,12 @@ def read_calibration(reader: Reader, digest: str) -> Calibration:
             "template, the output or max_length changed since; run `cascaderank calibrate` on the folder again, or "
             "remove [calibration] from the manifest"
         )
-    fitted_on = reader.section("fitted_on").table if "fitted_on" in reader.table else {}
+    fitted_on: Mapping[str, Any] = {}
+    if "fitted_on" in reader.table:
+        section = reader.section("fitted_on")
+        fitted_on = section.table
+        if "instruction" in fitted_on:
+            section.text("instruction")
     if method == "isotonic":
         return _read_table(reader, fitted_on)
     values = [reader.number(key) for key in _KEYS[method]]

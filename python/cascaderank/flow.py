@@ -14,7 +14,15 @@ from cascaderank.job import clock
 from cascaderank.kernels import Fusion, NonFiniteScore, Pool
 from cascaderank.manifest import PAIRED
 from cascaderank.model import ModelSpec
-from cascaderank.outputs import make_fusion, min_logit, native_calibration, probabilities, shown_scores
+from cascaderank.outputs import (
+    calibrations_under,
+    make_fusion,
+    min_logit,
+    native_calibration,
+    probabilities,
+    shown_scores,
+    void_calibration,
+)
 from cascaderank.request import Request
 from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers
@@ -30,6 +38,7 @@ class Flow:
 
     def __init__(self, config: CascadeConfig, workers: Workers) -> None:
         loader = Loader(workers, config.base, config.token_cache_mb)
+        self._config = config
         self.stages = config.stages
         self.scorers: tuple[Scorer, ...] = tuple(loader.load(stage) for stage in config.stages)
         self.specs: tuple[ModelSpec, ...] = tuple(scorer.part.spec for scorer in self.scorers)
@@ -53,6 +62,7 @@ class Flow:
         size = request.candidates.size
         for scorer in self.scorers:
             scorer.check_query(request)  # before any model runs: a query too long for stage 3 fails at once
+        calibrations = calibrations_under(request.instruction, self._config, self.specs, self._calibrations)
         pool.reset(size, request.candidates.scores, len(self.scorers), self._fusion)
         read = clock()
         traces: list[StageTrace] = []
@@ -89,7 +99,7 @@ class Flow:
         finishing = clock()
         order, reached, values, logits = pool.finish(size if top_n is None else min(top_n, size))
         scores = self._show(request, reached, values, logits)
-        chances = probabilities(self._calibrations, reached, logits)
+        chances = probabilities(calibrations, reached, logits)
         ended = clock()
         trace_ = Trace(tuple(traces), (ended - started) * 1e3, (read - started) * 1e3, (ended - finishing) * 1e3)
         return Ranking(
@@ -168,6 +178,8 @@ class Flow:
             counts.notes.append(f"{counts.shared_runs} of {counts.micro_batches} runs were shared with other requests")
         if spared:
             counts.notes.append(f"{spared} candidates could not get through any more and were not scored")
+        if void := void_calibration(stage, self.specs[number], request.instruction):
+            counts.notes.append(void)
         if done:
             _, out, below = pool.prune(number, stage.keep, self._min_logits[number], stage.margin, _dynamic(stage))
             if below:

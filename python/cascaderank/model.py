@@ -7,7 +7,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,14 @@ class ModelSpec:
     files: Mapping[str, str]
     digest: str
     manifest: Mapping[str, Any]
+
+    def told(self, instruction: str | None) -> ModelSpec:
+        """The model as a stage has it that gives it this instruction (None: its own): another instruction, other
+        logits, so a calibration that was fitted under another one is left out."""
+        fitted = self.calibration
+        if fitted is None or self.input.query_wording(instruction) == self.input.query_wording(fitted.instruction):
+            return self
+        return replace(self, calibration=None)
 
     @property
     def model_file(self) -> Path:

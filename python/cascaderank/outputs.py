@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from cascaderank.calibration import line
 from cascaderank.config import CascadeConfig, Stage
-from cascaderank.errors import ConfigError
+from cascaderank.errors import ConfigError, InputError
 from cascaderank.kernels import Calibration, Fusion, log_odds
 from cascaderank.model import ModelSpec
 
@@ -24,6 +25,56 @@ def native_calibration(spec: ModelSpec) -> Calibration | None:
     return Calibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds)
 
 
+def missing_calibration(stage: Stage, spec: ModelSpec) -> str:
+    """What a stage lacks whose model is without a calibration, or with one that its instruction makes void."""
+    if stage.instruction is None and "calibration" not in spec.manifest:
+        return f"a fitted [calibration] in {spec.folder}/model.toml, which `cascaderank calibrate` makes"
+    option = "" if stage.instruction is None else f" --instruction {shlex.quote(stage.instruction)}"
+    return (
+        f"a [calibration] in {spec.folder}/model.toml that was fitted under the instruction that this stage gives, "
+        f"which `cascaderank calibrate {spec.folder}{option}` makes"
+    )
+
+
+def calibrations_under(
+    instruction: str | None,
+    config: CascadeConfig,
+    specs: Sequence[ModelSpec],
+    calibrations: Sequence[Calibration | None],
+) -> Sequence[Calibration | None]:
+    """Those that hold for a request with ``instruction`` (None: the stages' own), None in place of the others.
+
+    Raises ``InputError`` where a stage's limit or the fusion goes by one that does not.
+    """
+    if instruction is None:
+        return calibrations
+    found: list[Calibration | None] = []
+    for stage, spec, calibration in zip(config.stages, specs, calibrations, strict=True):
+        holds = _holds(stage, spec, instruction)
+        weighs = config.fusion == "weighted" and stage.weight > 0
+        if calibration is not None and not holds and (weighs or stage.min_probability is not None):
+            raise InputError(
+                f"instruction: stage {spec.name!r} was calibrated under another one, and its "
+                f"{'weight in the fusion' if weighs else 'min_probability'} goes by that calibration; leave the "
+                "instruction out, or use a cascade without fusion 'weighted' and min_probability"
+            )
+        found.append(calibration if holds else None)
+    return found
+
+
+def void_calibration(stage: Stage, spec: ModelSpec, instruction: str | None) -> str:
+    """For the trace: why a calibrated model's scores have no probability under a request's instruction, or empty."""
+    if "calibration" in spec.manifest and (spec.calibration is None or not _holds(stage, spec, instruction)):
+        return "no probability: the model was calibrated under another instruction"
+    return ""
+
+
+def _holds(stage: Stage, spec: ModelSpec, instruction: str | None) -> bool:
+    """Whether a request with ``instruction`` tells the model what the stage does."""
+    form = spec.input
+    return instruction is None or form.query_wording(instruction) == form.query_wording(stage.instruction)
+
+
 def make_fusion(
     config: CascadeConfig, specs: Sequence[ModelSpec], calibrations: Sequence[Calibration | None]
 ) -> Fusion:
@@ -34,8 +85,8 @@ def make_fusion(
     for stage, spec, calibration in zip(config.stages, specs, calibrations, strict=True):
         if weighted and stage.weight > 0 and calibration is None:
             raise ConfigError(
-                f"stage {spec.name!r}: fusion 'weighted' needs a fitted [calibration] in {spec.folder}/model.toml, "
-                "which `cascaderank calibrate` makes; or use fusion = 'convex', or weight = 0 for this stage"
+                f"stage {spec.name!r}: fusion 'weighted' needs {missing_calibration(stage, spec)}; or use "
+                "fusion = 'convex', or weight = 0 for this stage"
             )
         maps.append(calibration or Calibration(1.0, 1.0, 0.0, [], []))
     first = 0.0 if weighted and config.first_calibration is None else config.first_weight
@@ -52,8 +103,7 @@ def min_logit(stage: Stage, spec: ModelSpec, calibration: Calibration | None) ->
     if stage.min_probability is not None:
         if calibration is None:
             raise ConfigError(
-                f"stage {spec.name!r}: min_probability needs a fitted [calibration] in {spec.folder}/model.toml, which "
-                "`cascaderank calibrate` makes; or give min_score"
+                f"stage {spec.name!r}: min_probability needs {missing_calibration(stage, spec)}; or give min_score"
             )
         limits.append(calibration.first_logit(_log_odds(stage.min_probability)))
     return max(limits) if limits else None

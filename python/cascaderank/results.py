@@ -117,7 +117,8 @@ class Hit:
     ``index`` is its place in the caller's list (0-based), ``rank`` its place in the ranking (1-based). ``stage`` is the
     last stage that scored it (None: no stage did). ``score`` is what ordered it among those that reached the same
     stage: that stage's score, or the fused value; None where nothing is known. ``scores`` has one entry per stage, None
-    where it was not scored. ``probability`` is that of the stage's fitted calibration, None where its model has none.
+    where it was not scored. ``probability`` is that of the stage's fitted calibration, None where its model has none or
+    was fitted under another instruction.
     """
 
     index: int

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tomlkit", reason="needs tomlkit: pip install 'cascaderank[evaluate]'")
 
+from cascaderank.calibrate import fit
+from cascaderank.calibrate.choose import apply
 from cascaderank.calibrate.write import write_calibration, write_weights
 from cascaderank.calibration import Calibration, line
 from cascaderank.errors import ModelError
@@ -31,6 +34,23 @@ def test_a_manifest_keeps_everything_else(tmp_path: Path) -> None:
     assert text.count("[calibration]") == 1
     assert text.startswith(before.rstrip("\n"))
     assert [item.name for item in folder.iterdir() if item.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_table_of_dense_logits_is_read_as_it_was_fitted(tmp_path: Path, dtype: type) -> None:
+    """Both ends of a plateau are knots, and here they are float32 neighbours, or (float64) nearer still."""
+    for module in ("scipy", "sklearn"):
+        pytest.importorskip(module, reason=f"needs {module}: pip install 'cascaderank[evaluate]'")
+    spec = load_spec(make_cross_encoder(tmp_path / "m"))
+    step = float(np.spacing(np.float32(12.0))) / (1 if dtype is np.float32 else 4)
+    logits = np.concatenate([12.0 + np.arange(400) * step, -0.1 + np.arange(400) * step / 100]).astype(dtype)
+    labels = np.random.default_rng(3).random(800) < np.tile(np.linspace(0.1, 0.9, 400), 2)
+    fitted = fit("isotonic", logits, labels)
+    read = write_calibration(spec, fitted, {}, {}).calibration
+    assert len(read.logits) == len(fitted.logits) > 20
+    assert np.array(read.logits, np.float32).tolist() == list(fitted.logits)
+    exact = logits.astype(np.float32)
+    assert apply(read, exact) == pytest.approx(apply(fitted, exact), rel=1e-6)
 
 
 def test_a_map_the_engine_would_refuse_leaves_the_manifest(tmp_path: Path) -> None:

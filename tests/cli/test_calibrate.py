@@ -12,6 +12,7 @@ from calibrated import add_calibration
 from cascaderank import Cascade, Stage
 from cascaderank.cli.main import main
 from cascaderank.model import load_spec
+from decoder_graph import make_decoder
 from tiny import make_cross_encoder, make_encoder
 
 for module in ("scipy", "sklearn", "tomlkit"):
@@ -98,7 +99,8 @@ def test_a_cascade_gets_weights(tmp_path: Path, lists: Path, capsys: pytest.Capt
     run_file.write_text("\n".join(rows) + "\n", encoding="utf-8")
     assert main(arguments(source, lists, "--run", run_file, "--out", target)) == 0
     printed = capsys.readouterr().out
-    assert "log loss on queries held back: ce alone" in printed
+    assert "held back" not in printed  # the calibrations may have seen these queries
+    assert "the models' calibrations as they are, scale and intercept fitted anew:\nce alone" in printed
     with Cascade.load(target) as cascade:
         config = cascade.config
         assert config.fusion == "weighted"
@@ -136,4 +138,23 @@ def test_weights_need_calibrated_models_and_a_place(
     with pytest.raises(SystemExit):
         main(arguments(cascade_file, lists))
     assert main(arguments(cascade_file, lists, "--queries", "4", "--out", tmp_path / "x.toml")) == 1
-    assert "no [calibration]; run `cascaderank calibrate" in capsys.readouterr().err
+    assert "weights need a fitted [calibration] in" in capsys.readouterr().err
+
+
+def test_a_decoder_is_calibrated_under_an_instruction_and_for_it(
+    tmp_path: Path, lists: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, report = make_decoder(tmp_path / "d", input__instruction_prefix="one $instruction "), tmp_path / "r.json"
+    found = []
+    for more in ([], ["--instruction", "red fish"]):
+        call = arguments(folder, lists, "--pairs", "judged", "--method", "platt", "--json", report, *more)
+        assert main([*call, "--force"]) == 0
+        found.append(json.loads(report.read_text(encoding="utf-8")))
+    assert found[0]["methods"][0]["held_back"]["log_loss"] != found[1]["methods"][0]["held_back"]["log_loss"]
+    assert "instruction" not in found[0]["fitted_on"]
+    assert load_spec(folder).calibration.instruction == found[1]["fitted_on"]["instruction"] == "red fish"
+    with Cascade([Stage(folder, keep=1, instruction="red fish")]) as cascade:
+        assert cascade.rank("cat", ["dog"])[0].probability is not None
+    with pytest.raises(SystemExit):
+        main(["calibrate", "cascade.toml", "--instruction", "red"])
+    assert "a cascade's stages have their own" in capsys.readouterr().err

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from cascaderank.cli.main import build_parser, main
 from cascaderank.config import read_config
 from cascaderank.evaluate import load_beir
 from cascaderank.evaluate.candidates import requests_by_vectors
+from cascaderank.evaluate.report.html import write_page
 from tiny import make_cross_encoder, make_encoder
 
 pytest.importorskip("ir_measures", reason="needs ir-measures: pip install 'cascaderank[evaluate]'")
@@ -112,6 +116,40 @@ def test_fusions_are_compared_and_what_cannot_run_is_named(run: Any, capsys: pyt
     assert found["last"]["values"]["nDCG@10"]["mean"] == pytest.approx(1.0, abs=0.1)
     assert max(entry["to_best"]["difference"] for entry in found.values() if "to_best" in entry) == 0.0
     assert "weighted left out" in capsys.readouterr().out
+
+
+def test_a_fusion_is_not_compared_under_another_one_s_weights(models: Path, beir: Path, tmp_path: Path) -> None:
+    """The file's weights are for log-odds, .98 of them for a model that counts no words; only `weighted` has them."""
+    add_calibration(make_encoder(tmp_path / "bi"), a=1.0, b=0.0)
+    add_calibration(make_cross_encoder(tmp_path / "ce"), a=1.0, b=0.0)
+    stages = "".join(
+        f'[[stage]]\nmodel = "{name}"\nkeep = 6\nweight = {w}\n' for name, w in (("bi", 0.98), ("ce", 0.01))
+    )
+    line, own = "first_calibration = {a = 1, b = 0}", "weights = {first = 0.01}"
+    found = {}
+    for name, head in (("file", f'fusion = "weighted"\n{line}\n{own}\n'), ("equal", 'fusion = "rrf"\n')):
+        file, out = tmp_path / f"{name}.toml", tmp_path / f"{name}.json"
+        text = f"[cascade]\n{head}{stages}"
+        file.write_text(text if name == "file" else re.sub("weight = .*", "", text), encoding="utf-8")
+        arguments = ["evaluate", file, "--data", beir, "--split", "test", "--ablation", "--json", out]
+        assert main([str(argument) for argument in arguments]) == 0
+        found[name] = {entry["fusion"]: entry for entry in json.loads(out.read_text(encoding="utf-8"))["ablation"]}
+    weights = {kind: entry["weights"] for kind, entry in found["file"].items()}
+    assert weights == {"last": None, "rrf": [1, 1, 1], "convex": [1, 1, 1], "weighted": [0.01, 0.98, 0.01]}
+    for kind in ("rrf", "convex"):
+        assert found["file"][kind]["values"] == found["equal"][kind]["values"]
+
+
+def test_a_name_that_is_no_utf_8_spoils_no_report(run: Any, beir: Path, tmp_path: Path) -> None:
+    folder, page = tmp_path / os.fsdecode(b"be\xff"), tmp_path / "page.html"
+    try:
+        shutil.copytree(beir, folder)
+    except OSError:
+        pytest.skip("this file system takes no name that is not UTF-8")
+    assert run("--data", folder, "--report", page)["data"] == "be\\udcff, test, BM25"
+    assert "be\\udcff, test" in page.read_text(encoding="utf-8")
+    write_page("\ud800", page)
+    assert page.read_text(encoding="utf-8") == "\\ud800"
 
 
 @pytest.mark.parametrize("first_pass", ["dense", "hybrid"])

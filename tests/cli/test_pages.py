@@ -101,7 +101,8 @@ def evaluated() -> dict[str, Any]:
         "reliability": RELIABILITY,
         "against": one,
         "comparison": {"test": "a test", "measures": dict.fromkeys(measures, compared), "time_ratio": {"median": 2.0}},
-        "ablation": [{"fusion": "last", "values": dict.fromkeys(measures, value), "to_best": compared},
+        "ablation": [{"fusion": kind, "weights": weights, "values": dict.fromkeys(measures, value), "to_best": compared}
+                     for kind, weights in (("last", None), ("rrf", [1.0, 0.25]))] + [
                      {"fusion": "weighted", "left_out": "no <calibration>"}],
     }  # fmt: skip
 

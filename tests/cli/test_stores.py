@@ -21,14 +21,29 @@ def indexed(cascade_file: Path, beir: Path, tmp_path: Path) -> Path:
     return store
 
 
-@pytest.mark.parametrize("command", ["evaluate", "bench"])
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["evaluate"], "candidates"),
+        (["bench"], "candidates"),
+        (["evaluate", "--first-pass", "dense"], "documents"),
+        (["evaluate", "--first-pass", "hybrid"], "documents"),
+    ],
+)
 def test_a_store_that_does_not_fit_is_refused_before_the_first_query(
-    command: str, cascade_file: Path, beir: Path, indexed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    what: str,
+    cascade_file: Path,
+    beir: Path,
+    indexed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = [command, cascade_file, "--data", beir, "--split", "test", "--store", indexed]
+    """A dense first pass searches the store's vectors of the whole corpus, so all of its texts are compared."""
+    arguments = [*command, cascade_file, "--data", beir, "--split", "test", "--store", indexed]
     assert main(list(map(str, arguments))) == 1
     error = capsys.readouterr().err
-    assert f"{indexed}: lacks 1 of the 6 candidates, such as 'd6'; add them with `cascaderank index CORPUS" in error
+    assert f"{indexed}: lacks 1 of the 6 {what}, such as 'd6'; add them with `cascaderank index CORPUS" in error
     more = tmp_path / "more.jsonl"
     more.write_text((beir / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[-1] + "\n", encoding="utf-8")
     assert main(["index", str(more), str(indexed), "--append", "--cascade", str(cascade_file)]) == 0

@@ -61,6 +61,7 @@ def test_judgements_of_trec(tmp_path: Path, files: tuple[Path, Path]) -> None:
         ("nobody 0 a 1", r"qrels:2: query 'nobody' is judged but not in the collection"),
         ("q 0 a much", r"qrels:2: grade 'much' is not an integer"),
         ("q a", r"qrels:2: 2 columns"),
+        ("q 0 a 2", r"qrels:2: document 'a' of query 'q' has grade 2, but 1 in line 1; keep one"),
     ],
 )
 def test_wrong_judgements_are_refused_by_line(
@@ -68,6 +69,14 @@ def test_wrong_judgements_are_refused_by_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         read_judged(*files, write(tmp_path / "qrels", "q 0 a 1", line))
+
+
+def test_repeats_of_trec(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    """The same judgement twice says nothing new; the same query twice does not say which text is meant."""
+    qrels = write(tmp_path / "qrels", "q 0 a 2", "q 0 a 2")
+    assert read_judged(*files, qrels).qrels == {"q": {"a": 2}}
+    with pytest.raises(InputError, match=r"queries.tsv:3: _id 'q' repeats line 1"):
+        read_judged(files[0], write(files[1], "q\tfirst", "r\tsecond", "q\tthird"), qrels)
 
 
 def test_candidates_of_a_run() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cascaderank.errors import InputError
 from cascaderank.evaluate import bootstrap_interval, load_beir, mean_reciprocal_rank, ndcg, recall, reciprocal_rank
+from cascaderank.evaluate.data import find_file, open_text
 
 RELEVANCE = {"a": 3, "b": 2, "c": 0, "d": 1}
 IDS = [f"d{number}" for number in range(12)]
@@ -142,12 +143,34 @@ def test_load_beir(tmp_path: Path) -> None:
         ("q1\t9\t1\n", "test.tsv:2: document '9'"),
         ("q1\t1\t1\nq9\t1\t1\n", "test.tsv:3: query 'q9'"),
         ("q1\t1\n", "test.tsv:2: expected query"),
-        ("q1\t1\thigh\n", "test.tsv:2: expected query"),
+        ("q1\t1\thigh\n", "test.tsv:2: grade 'high' is not an integer"),
+        ("q1\t1\t1\nq1\t1\t1\nq1\t1\t0\n", "test.tsv:4: document '1' of query 'q1' has grade 0, but 1 in line 2"),
     ],
 )
 def test_load_beir_names_file_and_line(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_beir(write_collection(tmp_path, rows), "test")
+
+
+def test_a_judgement_in_the_first_line_is_read_and_one_that_is_repeated_is_one(tmp_path: Path) -> None:
+    root = write_collection(tmp_path, "")
+    table = root / "qrels" / "test.tsv"
+    table.write_text("q1\t1\t2\nq1\t2\t0\nq1\t1\t2\n", encoding="utf-8")
+    assert load_beir(root, "test").qrels == {"q1": {"1": 2, "2": 0}}
+    table.write_text("q1\t1\t1.0\n", encoding="utf-8")  # no header either, and not to be lost as one
+    with pytest.raises(InputError, match=r"test.tsv:1: grade '1.0' is not an integer"):
+        load_beir(root, "test")
+
+
+@pytest.mark.parametrize(("name", "lines"), [("corpus.jsonl", 2), ("queries.jsonl", 3)])
+def test_an_id_that_is_given_twice_is_refused(tmp_path: Path, name: str, lines: int) -> None:
+    root = write_collection(tmp_path, "q1\t1\t2\n")
+    with open_text(find_file(root, name)) as file:
+        texts = file.read().splitlines()
+    assert len(texts) == lines
+    (root / name).write_text("\n".join([*texts, "", texts[0]]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name}:{lines + 2}: _id '\w+' repeats line 1; keep one"):
+        load_beir(root, "test")
 
 
 def test_load_beir_says_which_splits_there_are(tmp_path: Path) -> None:

@@ -61,9 +61,12 @@ def fit_logistic(features: Float64, labels: NDArray[np.bool_], *, intercept: boo
 
 
 def _fit_isotonic(logits: Float64, labels: NDArray[np.bool_]) -> Calibration:
-    """Probabilities of 0 and 1, which a finite sample cannot show, are moved in by the rule of succession."""
+    """Probabilities of 0 and 1, which a finite sample cannot show, are moved in by the rule of succession.
+
+    A model's logits are float32, and a manifest tells no finer ones apart: logits that are equal so share a knot.
+    """
     isotonic = require("sklearn.isotonic").IsotonicRegression(y_min=0.0, y_max=1.0)
-    isotonic.fit(logits, labels.astype(np.float64))
+    isotonic.fit(logits.astype(np.float32).astype(np.float64), labels.astype(np.float64))
     knots = np.asarray(isotonic.X_thresholds_, np.float64)
     least = 1.0 / (len(labels) + 2.0)
     chances = np.clip(np.asarray(isotonic.y_thresholds_, np.float64), least, 1.0 - least)

@@ -17,6 +17,7 @@ from cascaderank.evaluate.reliability import measure_reliability
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Calibration as NativeCalibration
 from cascaderank.kernels import log_odds
+from cascaderank.outputs import missing_calibration
 from cascaderank.store import Store
 
 Progress = Callable[[int, int], None]
@@ -36,7 +37,12 @@ class SourceScores:
 @dataclass(frozen=True, slots=True)
 class LearnedWeights:
     """``first`` is the first pass's weight and its line ``(a, b)``; ``stages`` one weight per stage, all adding up to
-    1. Log losses are of held-back queries: the last stage's probabilities alone, and the weighted sum's."""
+    1: an average of log-odds, which orders as the learned sum does and is no probability any more.
+
+    Log losses compare like with like: a logistic regression on the last stage's log-odds alone, and one on all sources,
+    each with its own scale and intercept and asked about queries that it was not fitted on. The models' calibrations
+    are taken as they are; where those were fitted on the same queries, both sides know of them.
+    """
 
     first: tuple[float, float, float]
     stages: tuple[float, ...]
@@ -60,10 +66,10 @@ def collect_scores(
     Raises ``ConfigError`` for a stage without calibration, ``InputError`` where nothing reached the last stage.
     """
     maps: list[NativeCalibration] = []
-    for spec in cascade.models:
+    for stage, spec in zip(cascade.config.stages, cascade.models, strict=True):
         fitted = spec.calibration
         if fitted is None:
-            raise ConfigError(f"stage {spec.name!r}: no [calibration]; run `cascaderank calibrate {spec.folder}` first")
+            raise ConfigError(f"stage {spec.name!r}: weights need {missing_calibration(stage, spec)}")
         maps.append(NativeCalibration(fitted.low, fitted.high, fitted.offset, fitted.logits, fitted.log_odds))
     first, logits, labels, queries = [], [], [], []
     for number, request in enumerate(requests):
@@ -88,13 +94,15 @@ def collect_scores(
 
 
 def learn_weights(scores: SourceScores, seed: int = 0) -> LearnedWeights:
-    """Weights of at least a thousandth each, so that none turns an order round; checked on queries held back."""
+    """Weights of at least a thousandth each, so that none turns an order round; compared by cross-validation."""
     weights, a, b, _ = _fit(scores, np.ones(len(scores.labels), np.bool_))
-    held_values = np.empty(len(scores.labels))
+    last = scores.stages[:, -1:]
+    sum_values, last_values = np.empty(len(scores.labels)), np.empty(len(scores.labels))
     for held in split_queries(scores.queries, seed):
         fold_weights, fold_a, fold_b, offset = _fit(scores, ~held)
-        features = _features(scores, fold_a, fold_b)
-        held_values[held] = features[held] @ fold_weights + offset
+        sum_values[held] = _features(scores, fold_a, fold_b)[held] @ fold_weights + offset
+        (scale,), offset = fit_logistic(last[~held], scores.labels[~held])
+        last_values[held] = last[held, 0] * scale + offset
     shares = weights / weights.sum()
     return LearnedWeights(
         (float(shares[0]), a, b),
@@ -102,8 +110,8 @@ def learn_weights(scores: SourceScores, seed: int = 0) -> LearnedWeights:
         len(np.unique(scores.queries)),
         len(scores.labels),
         int(scores.labels.sum()),
-        measure_reliability(scores.stages[:, -1], scores.labels).log_loss,
-        measure_reliability(held_values, scores.labels).log_loss,
+        measure_reliability(last_values, scores.labels).log_loss,
+        measure_reliability(sum_values, scores.labels).log_loss,
     )
 
 

@@ -36,7 +36,9 @@ def write_calibration(
     section["method"] = calibration.method
     section["model"] = spec.digest
     for key, value in calibration.parameters().items():
-        section[key] = [significant(item, 7) for item in value] if isinstance(value, list) else significant(value, 7)
+        rounded = [significant(item, 7) for item in value] if isinstance(value, list) else significant(value, 7)
+        # Knots may be neighbouring float32 values: rounded, they would be equal, or lie elsewhere.
+        section[key] = value if key == "logits" else rounded
     section["fitted_on"] = dict(fitted_on)
     section["held_back"] = dict(measured)
     document["calibration"] = section

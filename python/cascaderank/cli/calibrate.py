@@ -43,6 +43,9 @@ def add_parser(commands: Any) -> None:
         help="candidates of the first pass (what was not judged is not relevant), or judged documents alone",
     )  # fmt: skip
     parser.add_argument("--method", choices=("temperature", "platt", "beta", "isotonic"), help="default: the best")
+    parser.add_argument(
+        "--instruction", metavar="TEXT", help="what the model is told; it holds for stages that say the same"
+    )
     parser.add_argument("--force", action="store_true", help="write it though it does not help")
     parser.add_argument("--dry-run", action="store_true", help="fit and report, write nothing")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all figures")
@@ -56,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     if options.target.endswith(".toml"):
         if options.report is not None:
             options.parser.error("--report is for a model folder; fusion weights are reported on screen and by --json")
+        if options.instruction is not None:
+            options.parser.error("--instruction is for a model folder; a cascade's stages have their own")
         from cascaderank.cli.calibrate_weights import run_weights
 
         return run_weights(options)
@@ -69,7 +74,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from cascaderank.calibrate.page import calibration_page
     from cascaderank.cli.calibrate_show import describe, show_methods
     from cascaderank.cli.terminal import busy, console, say
-    from cascaderank.evaluate.report.html import write_json
+    from cascaderank.evaluate.report.html import write_json, write_page
     from cascaderank.model import find_folder
 
     for module in ("tomlkit", "scipy.optimize", "sklearn.isotonic"):
@@ -77,7 +82,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     screen = console()
     folder = find_folder(options.target)
     with busy("loading the model"):
-        scorer, close = _open_scorer(folder)
+        scorer, close = _open_scorer(folder, options.instruction)
     try:
         requests, qrels, what = _requests(options)
         pairs = _score(scorer, requests, qrels, options.relevant_from)
@@ -92,6 +97,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         "pairs": len(pairs.labels),
         "relevant": int(pairs.labels.sum()),
         "relevant_from": options.relevant_from,
+        **({} if options.instruction is None else {"instruction": options.instruction}),
     }
     show_methods(screen, spec.name, fitted_on, results, chosen.method)
     useful = helps(results[0].held_back, chosen.held_back)
@@ -99,7 +105,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(report, options.json)
     if options.report is not None:
-        options.report.write_text(calibration_page(report), encoding="utf-8")
+        write_page(calibration_page(report), options.report)
     if not useful:
         say("cascaderank: calibration does not halve the error on queries held back; the raw score is kept")
     if options.dry_run or not (useful or options.force):
@@ -108,7 +114,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open_scorer(folder: Path) -> tuple[Scorer, Any]:
+def _open_scorer(folder: Path, instruction: str | None) -> tuple[Scorer, Any]:
     """The model as a stage runs it, and what ends its threads."""
     from cascaderank.config import Stage
     from cascaderank.schedule import Workers
@@ -116,7 +122,7 @@ def _open_scorer(folder: Path) -> tuple[Scorer, Any]:
 
     workers = Workers()
     try:
-        return Loader(workers, None).load(Stage(folder, keep=1)), workers.close
+        return Loader(workers, None).load(Stage(folder, keep=1, instruction=instruction)), workers.close
     except BaseException:
         workers.close()
         raise

@@ -38,8 +38,8 @@ def run_weights(options: argparse.Namespace) -> int:
         f"{labelled.what}: {learned.queries} queries, {learned.pairs} pairs that every stage scored, "
         f"{learned.relevant} of them relevant"
     )
-    print(f"log loss on queries held back: {names[-1]} alone {learned.last_log_loss:.4f}, ", end="")
-    print(f"weighted {learned.weighted_log_loss:.4f}")
+    print("log loss by cross-validation, the models' calibrations as they are, scale and intercept fitted anew:")
+    print(f"{names[-1]} alone {learned.last_log_loss:.4f}, weighted {learned.weighted_log_loss:.4f}")
     weight, a, b = learned.first
     print(f"first pass: weight {weight:.3f}, log-odds {a:.4g} * score {b:+.4g}")
     for name, share in zip(names, learned.stages, strict=True):

@@ -143,7 +143,10 @@ def _describe(spec: ModelSpec) -> list[str]:
         lines.append("note: the manifest states no parity; nothing vouches that it scores like its source")
     if spec.calibration is not None:
         on = spec.calibration.fitted_on
-        lines.append(f"calibration: {spec.calibration.method}, fitted on {on.get('data', 'data it does not name')}")
+        told = f", told {spec.calibration.instruction!r}" if spec.calibration.instruction is not None else ""
+        lines.append(
+            f"calibration: {spec.calibration.method}, fitted on {on.get('data', 'data it does not name')}{told}"
+        )
     elif spec.kind in PAIRED:
         lines.append("no calibration: its scores order, they are not probabilities (`cascaderank calibrate` fits one)")
     return lines

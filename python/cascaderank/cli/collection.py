@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cascaderank.cascade import Cascade
     from cascaderank.demo.questions import Split
+    from cascaderank.documents import Document
     from cascaderank.evaluate import BeirData
     from cascaderank.evaluate.requests import Request
     from cascaderank.store import Store
+
+
+def name_of(path: Path) -> str:
+    """A file's or a folder's own name as reports and manifests can hold it: bytes that are no UTF-8 as escapes."""
+    return path.name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_collection(folder: Path | None, split: str | None, default: str) -> tuple[BeirData, str]:
@@ -20,7 +28,7 @@ def read_collection(folder: Path | None, split: str | None, default: str) -> tup
 
     if folder is not None:
         split = split or default
-        return load_beir(folder, split), f"{folder.resolve().name}, {split}"
+        return load_beir(folder, split), f"{name_of(folder.resolve())}, {split}"
     from cascaderank.cli.demo import read_documents
     from cascaderank.cli.terminal import say
     from cascaderank.demo.questions import absent_passages, load_questions
@@ -64,25 +72,24 @@ def open_store(cascade: Cascade, file: Path) -> Store:
     return store
 
 
-def open_candidates(cascade: Cascade, file: Path, requests: list[Request]) -> Store:
-    """``open_store``, and every candidate is in it with the text it has here: requests by ids read nothing but the
-    store, so a text that changed since would be measured as it was. Raises ``StoreError``."""
+def open_documents(cascade: Cascade, file: Path, documents: Sequence[Document], what: str) -> Store:
+    """``open_store``, and every one of ``documents`` (``what`` they are: candidates, the corpus's) is in it with the
+    text it has here: requests by ids read nothing but the store, so a text that changed since would be measured as it
+    was. Raises ``StoreError``."""
     from cascaderank.documents import read_documents
     from cascaderank.errors import StoreError
-    from cascaderank.evaluate.requests import candidate_documents
 
     store = open_store(cascade, file)
-    documents = candidate_documents(requests)
-    candidates = read_documents(documents, None, len(documents))
-    missing = [name for name, row in zip(candidates.ids, store.find(candidates.ids).tolist(), strict=True) if row < 0]
+    columns = read_documents(documents, None, len(documents))
+    missing = [name for name, row in zip(columns.ids, store.find(columns.ids).tolist(), strict=True) if row < 0]
     if missing:
         raise StoreError(
-            f"{file}: lacks {len(missing)} of the {len(documents)} candidates, such as {missing[0]!r}; add them with "
+            f"{file}: lacks {len(missing)} of the {len(documents)} {what}, such as {missing[0]!r}; add them with "
             f"`cascaderank index CORPUS {file} --append` (and --cascade as it was made), or name another "
             "folder after --store"
         )
     try:
-        store.rows(candidates)
+        store.rows(columns)
     except StoreError as error:
         raise StoreError(f"{file}: {error}") from None
     return store
@@ -99,7 +106,7 @@ def encode_candidates(
     from cascaderank.evaluate.requests import candidate_documents
 
     if file is not None and file.exists():
-        return open_candidates(cascade, file, requests)
+        return open_documents(cascade, file, candidate_documents(requests), "candidates")
     if packaged and file is None:
         return load_vectors(cascade, [Document(name, text) for name, text in data.corpus.items()]).store
     with progress("encoding the candidates, ahead of the requests") as report:

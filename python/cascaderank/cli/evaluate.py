@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     from cascaderank.evaluate.evaluation import evaluate
     from cascaderank.evaluate.measures import import_ir_measures
     from cascaderank.evaluate.report.evaluation import evaluation_page
-    from cascaderank.evaluate.report.html import write_json
+    from cascaderank.evaluate.report.html import write_json, write_page
 
     if options.raw and options.store is not None:
         options.parser.error("--raw sends texts, --store encoded documents; choose one")
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(found, options.json)
     if options.report is not None:
-        options.report.write_text(evaluation_page(found), encoding="utf-8")
+        write_page(evaluation_page(found), options.report)
     return 0
 
 

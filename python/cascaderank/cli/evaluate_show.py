@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cascaderank.cli.terminal import counted, milliseconds
-from cascaderank.evaluate.report.evaluation import SHOWN, difference, mean
+from cascaderank.evaluate.report.evaluation import FUSION_NOTE, SHOWN, difference, mean, weights_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,14 +88,15 @@ def _show_comparison(screen: Console, comparison: Mapping[str, Any]) -> None:
 def show_ablation(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Print the ways to fuse, best first, and those that were left out with the reason."""
     table = Table(box=None, pad_edge=False)
-    for name in ("fusion", "nDCG@10", "MRR@10", "MAP", "nDCG@10 - best", "p"):
-        table.add_column(name, justify="left" if name == "fusion" else "right")
+    for name in ("fusion", "weights", "nDCG@10", "MRR@10", "MAP", "nDCG@10 - best", "p"):
+        table.add_column(name, justify="left" if name in ("fusion", "weights") else "right")
     measured = [entry for entry in found if "values" in entry]
     for entry in sorted(measured, key=lambda entry: -entry["values"]["nDCG@10"]["mean"]):
         values = (mean(entry["values"][key]) for key in ("nDCG@10", "RR@10", "AP"))
-        table.add_row(entry["fusion"], *values, *difference(entry["to_best"]))
+        table.add_row(entry["fusion"], weights_of(entry), *values, *difference(entry["to_best"]))
     screen.print("\nfusions over the same stages and cut-offs:")
     screen.print(table)
+    screen.print(FUSION_NOTE)
     for entry in found:
         if "left_out" in entry:
             screen.print(Text(f"{entry['fusion']} left out: {entry['left_out']}"))

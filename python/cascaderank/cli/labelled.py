@@ -56,7 +56,7 @@ def _is_packaged(options: argparse.Namespace) -> bool:
 
 def read_judgements(options: argparse.Namespace) -> tuple[BeirData, str]:
     """The collection and what to call it."""
-    from cascaderank.cli.collection import read_collection
+    from cascaderank.cli.collection import name_of, read_collection
     from cascaderank.evaluate.data import find_file
     from cascaderank.evaluate.trec import read_judged
 
@@ -71,12 +71,12 @@ def read_judgements(options: argparse.Namespace) -> tuple[BeirData, str]:
             options.queries_file or find_file(folder, "queries.jsonl"),
             options.qrels or folder / "qrels" / f"{split}.tsv",
         )
-        what = f"{folder.resolve().name}, {options.qrels.name if options.qrels else split}"
+        what = f"{name_of(folder.resolve())}, {name_of(options.qrels) if options.qrels else split}"
     else:
         if not all(given):
             options.parser.error("--corpus, --queries-file and --qrels go together where there is no --data")
         data = read_judged(*given)
-        what = f"{options.corpus.name}, {options.qrels.name}"
+        what = f"{name_of(options.corpus)}, {name_of(options.qrels)}"
     if not data.queries:
         raise InputError(f"{what}: no judged query with a relevant document; nothing can be measured")
     return data, what
@@ -86,13 +86,14 @@ def _find_candidates(
     options: argparse.Namespace, cascade: Cascade | None, data: BeirData
 ) -> tuple[list[Request], str, Store | None]:
     """The requests, what found them, and the corpus's store where one was needed for that."""
+    from cascaderank.cli.collection import name_of
     from cascaderank.cli.terminal import progress
     from cascaderank.evaluate.candidates import requests_by_vectors, requests_from_run
     from cascaderank.evaluate.requests import make_requests
     from cascaderank.evaluate.trec import read_run
 
     if options.run_file is not None:
-        return requests_from_run(data, read_run(options.run_file), options.candidates), options.run_file.name, None
+        return requests_from_run(data, read_run(options.run_file), options.candidates), name_of(options.run_file), None
     if options.first_pass == "bm25":
         with progress("first pass: queries") as report:
             return make_requests(data, options.candidates, report), "BM25", None
@@ -112,7 +113,7 @@ def _find_candidates(
 
 def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData) -> tuple[Stage, Store]:
     """The cascade's first bi-encoder stage that meets stored documents, and a store with its vectors of the corpus."""
-    from cascaderank.cli.collection import open_store
+    from cascaderank.cli.collection import open_documents
     from cascaderank.cli.demo import load_vectors
     from cascaderank.cli.terminal import progress
     from cascaderank.documents import Document
@@ -126,7 +127,7 @@ def _encode_corpus(options: argparse.Namespace, cascade: Cascade, data: BeirData
     if _is_packaged(options):
         return model, load_vectors(cascade, documents).store
     if options.store is not None and options.store.exists():
-        return model, open_store(cascade, options.store)
+        return model, open_documents(cascade, options.store, documents, "documents")
     with progress("encoding the corpus, ahead of the requests") as report:
         store = cascade.encode(documents, report)
     if options.store is not None:

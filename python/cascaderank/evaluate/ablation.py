@@ -28,7 +28,11 @@ def ablate_fusion(
     relevant_from: int = 1,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """The same stages and cut-offs under each way to fuse: measures at the end, and the difference to the best nDCG@10.
+    """The same stages and cut-offs under each way to fuse: measures at the end, the difference to the best nDCG@10, and
+    ``weights`` (those of the first pass and the stages, None where the kind reads none).
+
+    The file's own kind has the file's weights. They mean nothing to another kind, which takes all sources alike, those
+    apart that the file gives weight 0.
 
     A kind that this cascade cannot use (``weighted`` over models without calibration) is listed with the reason.
     """
@@ -37,7 +41,7 @@ def ablate_fusion(
         cascades: list[Cascade] = []
         for kind in kinds:
             try:
-                cascade = Cascade(replace(config, fusion=kind, deadline_ms=None, early_stop=False))
+                cascade = Cascade(_under(config, kind))
             except ConfigError as error:
                 found.append({"fusion": kind, "left_out": str(error)})
                 continue
@@ -46,13 +50,28 @@ def ablate_fusion(
         answers = _answer_ends(cascades, asked, store, progress)
         for cascade, column in zip(cascades, answers, strict=True):
             values = measure_points((), column, qrels, relevant_from)[0]["values"]
-            found.append({"fusion": cascade.config.fusion, "values": values})
+            found.append({"fusion": cascade.config.fusion, "weights": _weights(cascade.config), "values": values})
     measured = [entry for entry in found if "values" in entry]
     best = max(measured, key=lambda entry: float(entry["values"]["nDCG@10"]["mean"]))
     for entry in measured:
         columns = (one["values"]["nDCG@10"]["per_query"] for one in (entry, best))
         entry["to_best"] = asdict(compare(*columns))
     return found
+
+
+def _under(config: CascadeConfig, kind: str) -> CascadeConfig:
+    whole = replace(config, fusion=kind, deadline_ms=None, early_stop=False)
+    if kind == config.fusion:
+        return whole
+    stages = tuple(replace(stage, weight=float(stage.weight > 0)) for stage in config.stages)
+    return replace(whole, stages=stages, first_weight=float(config.first_weight > 0))
+
+
+def _weights(config: CascadeConfig) -> list[float] | None:
+    if config.fusion == "last":
+        return None
+    absent = config.fusion == "weighted" and config.first_calibration is None
+    return [0.0 if absent else config.first_weight, *(stage.weight for stage in config.stages)]
 
 
 def _answer_ends(

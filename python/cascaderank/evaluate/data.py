@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -25,7 +25,7 @@ def load_beir(folder: str | Path, split: str) -> BeirData:
 
     A document's text is its title, a space and its text. Judged documents of grade 0 stay in ``qrels``; queries
     without any relevant document are left out, as no measure is defined for them, and so are queries of other splits.
-    Raises ``InputError`` naming the file and the line for what is missing, malformed, or points nowhere.
+    Raises ``InputError`` naming the file and the line for what is missing, malformed, given twice, or points nowhere.
     """
     root = Path(folder)
     corpus = read_corpus(find_file(root, "corpus.jsonl"))
@@ -34,13 +34,7 @@ def load_beir(folder: str | Path, split: str) -> BeirData:
     if not path.is_file():
         found = sorted(other.stem for other in path.parent.glob("*.tsv"))
         raise InputError(f"{path}: no such split; {root.name} has {', '.join(found) or 'none'}")
-    qrels: dict[str, dict[str, int]] = {}
-    for where, query, document, grade in _read_qrels(path):
-        if query not in texts or document not in corpus:
-            missing = f"query {query!r}" if query not in texts else f"document {document!r}"
-            raise InputError(f"{where}: {missing} is judged but not in the collection")
-        qrels.setdefault(query, {})[document] = grade
-    qrels = {query: grades for query, grades in qrels.items() if max(grades.values()) > 0}
+    qrels = read_qrels(path, _rows(path), texts, corpus)
     return BeirData(corpus, {query: texts[query] for query in qrels}, qrels)
 
 
@@ -65,6 +59,7 @@ def open_text(path: Path) -> IO[str]:
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    lines: dict[str, int] = {}
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -75,21 +70,63 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
                 raise InputError(f"{path}:{number}: not JSON ({error})") from None
             if not isinstance(row, dict) or "_id" not in row or not isinstance(row.get("text"), str):
                 raise InputError(f"{path}:{number}: expected an object with '_id' and 'text'")
-            yield str(row["_id"]), row
+            identifier = str(row["_id"])
+            check_new(lines, identifier, path, number)
+            yield identifier, row
 
 
-def _read_qrels(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    """(file and line, query id, document id, grade) of each judgement; the first line is a header."""
+def check_new(lines: dict[str, int], identifier: str, path: Path, number: int) -> None:
+    """Note in ``lines`` where an id was read; raise ``InputError`` naming both lines where it was before."""
+    first = lines.setdefault(identifier, number)
+    if first != number:
+        raise InputError(f"{path}:{number}: _id {identifier!r} repeats line {first}; keep one of them")
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    """Line, query id, document id and grade of each line of BEIR's table, a header included."""
     with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        next(rows, None)
-        for number, row in enumerate(rows, start=2):
-            where = f"{path}:{number}"
-            try:
-                query, document, grade = row
-                judgement = (where, query, document, int(grade))
-            except ValueError:
-                raise InputError(
-                    f"{where}: expected query, document and an integer grade, by tabs; got {row}"
-                ) from None
-            yield judgement
+        for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+            if len(row) != 3:
+                raise InputError(f"{path}:{number}: expected query, document and an integer grade, by tabs; got {row}")
+            yield number, row[0], row[1], row[2]
+
+
+def read_qrels(
+    path: Path, rows: Iterable[tuple[int, str, str, str]], queries: Container[str], documents: Container[str]
+) -> dict[str, dict[str, int]]:
+    """Grades by query id and document id from rows of line number, query, document and grade; queries without a
+    relevant document are left out.
+
+    A first line whose grade is no number is a header. A judgement may be repeated, not contradicted. Raises
+    ``InputError`` naming file and line for that, for a grade that is not an integer, and for what is not in the
+    collection.
+    """
+    found: dict[str, dict[str, int]] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for number, query, document, text in rows:
+        where = f"{path}:{number}"
+        if number == 1 and not _is_number(text):
+            continue
+        try:
+            grade = int(text)
+        except ValueError:
+            raise InputError(f"{where}: grade {text!r} is not an integer; expected 0, 1, 2, ...") from None
+        if query not in queries or document not in documents:
+            missing = f"query {query!r}" if query not in queries else f"document {document!r}"
+            raise InputError(f"{where}: {missing} is judged but not in the collection")
+        first = lines.setdefault((query, document), number)
+        before = found.setdefault(query, {}).setdefault(document, grade)
+        if before != grade:
+            raise InputError(
+                f"{where}: document {document!r} of query {query!r} has grade {grade}, but {before} in line {first}; "
+                "keep one"
+            )
+    return {query: grades for query, grades in found.items() if max(grades.values()) > 0}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import Any
 
 from cascaderank.errors import InputError, MissingExtraError
 from cascaderank.evaluate.report.bench import bench_page
+from cascaderank.evaluate.report.html import write_page
 
 
 def save_plot(found: Mapping[str, Any], path: Path) -> None:
@@ -18,7 +19,7 @@ def save_plot(found: Mapping[str, Any], path: Path) -> None:
     """
     check_plot(path)
     if path.suffix == ".html":
-        path.write_text(bench_page(found), encoding="utf-8")
+        write_page(bench_page(found), path)
     else:
         _save_png(found, path)
 

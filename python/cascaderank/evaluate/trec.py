@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cascaderank.errors import InputError
-from cascaderank.evaluate.data import BeirData, open_text, read_corpus
+from cascaderank.evaluate.data import BeirData, check_new, open_text, read_corpus, read_qrels
 
 Run = dict[str, list[tuple[str, float]]]
 
@@ -53,32 +53,24 @@ def read_judged(corpus: Path, queries: Path, qrels: Path) -> BeirData:
     """A collection from three files: ``corpus`` as BEIR's, ``queries`` as BEIR's or ``id<tab>text`` lines, ``qrels`` as
     TREC's ``query 0 document grade`` or BEIR's table.
 
-    Queries without a relevant document are left out. Raises ``InputError`` naming file and line for what is malformed,
-    and for judgements of a query or a document that is not there.
+    Queries without a relevant document are left out. Raises ``InputError`` naming file and line for what is malformed
+    or given twice, and for judgements that contradict each other or whose query or document is not there.
     """
     texts, documents = _read_queries(queries), read_corpus(corpus)
-    grades: dict[str, dict[str, int]] = {}
-    for number, fields in _rows(qrels):
-        where = f"{qrels}:{number}"
-        if len(fields) not in (3, 4):
-            raise InputError(f"{where}: {len(fields)} columns; expected query, 0, document, grade")
-        query, document, grade = fields[0], fields[-2], fields[-1]
-        try:
-            value = int(grade)
-        except ValueError:
-            if number == 1:
-                continue  # a header
-            raise InputError(f"{where}: grade {grade!r} is not an integer") from None
-        if query not in texts or document not in documents:
-            missing = f"query {query!r}" if query not in texts else f"document {document!r}"
-            raise InputError(f"{where}: {missing} is judged but not in the collection")
-        grades.setdefault(query, {})[document] = value
-    kept = {query: judged for query, judged in grades.items() if max(judged.values()) > 0}
+    kept = read_qrels(qrels, _judgements(qrels), texts, documents)
     return BeirData(documents, {query: texts[query] for query in kept}, kept)
+
+
+def _judgements(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    for number, fields in _rows(path):
+        if len(fields) not in (3, 4):
+            raise InputError(f"{path}:{number}: {len(fields)} columns; expected query, 0, document, grade")
+        yield number, fields[0], fields[-2], fields[-1]
 
 
 def _read_queries(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
+    lines: dict[str, int] = {}
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -94,6 +86,7 @@ def _read_queries(path: Path) -> dict[str, str]:
                 identifier, tab, text = line.rstrip("\r\n").partition("\t")
                 if not tab:
                     raise InputError(f"{where}: expected a query's id, a tab and its text")
+            check_new(lines, identifier, path, number)
             found[identifier] = text
     return found
 

@@ -55,6 +55,7 @@ class Loader:
                 f"stage {spec.name!r}: an instruction was given, but this {spec.kind} takes none (no "
                 "input.instruction_prefix in model.toml); remove it"
             )
+        spec = spec.told(stage.instruction)
         options = SessionOptions(
             stage.provider, stage.device, stage.threads or 1, stage.spinning, bf16=stage.precision == "bf16"
         )

@@ -21,6 +21,9 @@ SHOWN = {
     "AP": "MAP",
 }
 """The measures that are shown, by their keys, and what readers call them."""
+FUSION_NOTE = (
+    "Weights: the first pass's, then the stages'; the cascade's own for its own fusion, equal ones for the others."
+)
 _LOST_ROWS = 30
 
 
@@ -93,18 +96,25 @@ def against_parts(found: Mapping[str, Any]) -> str:
     )
 
 
+def weights_of(entry: Mapping[str, Any]) -> str:
+    """``0.1 : 0.3 : 0.6``: the first pass's, then the stages'."""
+    return "-" if entry["weights"] is None else " : ".join(f"{weight:.3g}" for weight in entry["weights"])
+
+
 def fusion_parts(ablation: Sequence[Mapping[str, Any]]) -> str:
     measured = sorted((e for e in ablation if "values" in e), key=lambda entry: -entry["values"]["nDCG@10"]["mean"])
     rows = [
         [
             entry["fusion"],
+            weights_of(entry),
             *(mean(entry["values"][key]) for key in ("nDCG@10", "RR@10", "AP")),
             *difference(entry["to_best"]),
         ]
         for entry in measured
     ]
     left_out = [paragraph(f"{e['fusion']} left out: {e['left_out']}", "soft") for e in ablation if "left_out" in e]
-    return table(["fusion", "nDCG@10", "MRR@10", "MAP", "nDCG@10 - best", "p"], rows) + "".join(left_out)
+    head = ["fusion", "weights", "nDCG@10", "MRR@10", "MAP", "nDCG@10 - best", "p"]
+    return paragraph(FUSION_NOTE, "soft") + table(head, rows, left=2) + "".join(left_out)
 
 
 def losses_part(entry: Mapping[str, Any], queries: Mapping[str, str]) -> str:

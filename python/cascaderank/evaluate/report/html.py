@@ -57,6 +57,11 @@ def facts(values: Mapping[str, Any]) -> str:
     return table(["", ""], [[str(name), str(value)] for name, value in values.items()], left=2)
 
 
+def write_page(text: str, path: Path) -> None:
+    """Names come from outside: a lone surrogate in one, which UTF-8 has no form for, is shown as its escape."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def write_json(found: Mapping[str, Any], path: Path) -> None:
-    """The same numbers for other programs."""
+    """The same numbers for other programs; JSON's own escapes hold every name."""
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
