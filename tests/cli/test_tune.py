@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from cascaderank.kernels import Choices
 from cascaderank.model import load_spec
 from cascaderank.outputs import limit_score, min_logit
 from cascaderank.schedule import Workers
-from cascaderank.tune.scores import data_digest, load_or_encode, score_all, score_path
+from cascaderank.tune.file_names import data_digest, score_path, store_path
+from cascaderank.tune.scores import load_or_encode, score_all
 from cascaderank.tune.write import chosen_config, write_config
 from decoder_graph import make_decoder
 from tiny import make_encoder
@@ -263,13 +265,46 @@ def test_another_model_and_other_data_never_meet_these_scores(
         store = load_or_encode(cascade, requests, tmp_path / "scores")
     flow = Flow(first, workers)
     for asked in (requests, requests[:1]):  # one of the two is the damaged one
-        path = score_path(tmp_path / "scores", flow.specs[0], flow.stages[0], data_digest(asked))
+        path = score_path(tmp_path / "scores", flow.scorers[0].part, flow.stages[0], data_digest(asked))
         if path == damaged:
             with pytest.raises(StoreError, match="delete it"):
                 score_all(flow, asked, store, tmp_path / "scores")
         else:
             score_all(flow, asked, store, tmp_path / "scores")
     workers.close()
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A session of another provider, as far as naming a file goes."""
+
+    provider: str
+
+
+def test_another_arithmetic_never_meets_these_scores(models: Path, tmp_path: Path) -> None:
+    """OpenVINO computes the same folder in bfloat16, CUDA sums in another order; a CPU's files keep their old names."""
+    plain = Stage(models / "bi", keep=5)
+    stages = [plain, Stage(models / "ce", keep=5)]
+    rounded = replace(plain, precision="bf16", provider="openvino")
+    workers = Workers(1)
+    bi, ce = (scorer.part for scorer in Flow(CascadeConfig(tuple(stages)), workers).scorers)
+    workers.close()
+
+    def scores(provider: str, stage: Stage) -> Path:
+        return score_path(tmp_path, replace(bi, session=Elsewhere(provider)), stage, "data")  # type: ignore[arg-type]
+
+    def vectors(providers: list[str], first: Stage = plain) -> Path:
+        return store_path(tmp_path, [bi.spec, ce.spec], [first, stages[1]], providers, "data")
+
+    names = {scores("cpu", plain), scores("cuda", plain), scores("openvino", plain), scores("openvino", rounded)}
+    assert len(names) == 4
+    before = hashlib.sha256(f"{bi.spec.digest} data False ".encode()).hexdigest()[:16]
+    assert scores("cpu", plain).name == f"bi-{before}.npy"
+    everywhere = {vectors([provider, "cpu"]) for provider in ("cpu", "cuda", "openvino")}
+    assert len({*everywhere, vectors(["openvino", "cpu"], rounded)}) == 4
+    assert vectors(["cpu", "cuda"]) == vectors(["cpu", "cpu"])  # what is kept for pairs are tokens
+    before = hashlib.sha256(" ".join(["data", *sorted([bi.spec.digest, ce.spec.digest])]).encode()).hexdigest()[:16]
+    assert vectors(["cpu", "cpu"]).name == f"encoded-{before}.store"
 
 
 def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) -> None:
