@@ -122,6 +122,11 @@ def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[st
     assert "only 80 labelled queries" in found["warnings"][0]
 
 
+def test_what_is_timed_is_not_what_is_checked(found: dict[str, Any]) -> None:
+    assert len(found["timed_ids"]) == found["settings"]["cost_queries"] == 8
+    assert not set(found["timed_ids"]) & set(found["per_query_ids"])
+
+
 def test_the_certified_cascade_meets_its_promise_here(found: dict[str, Any], tuned: Path) -> None:
     guarantee = found["guarantee"]
     assert guarantee["p_value"] <= 0.05

@@ -79,7 +79,9 @@ def run_tune(
     folder.mkdir(parents=True, exist_ok=True)
     bar = bars or _no_bar
     config = config.for_documents(True)
-    timed = evenly(requests, settings.cost_queries)
+    choosing, reporting = halves(len(requests), settings.seed)
+    # Of the half that chooses: the other one's requests, which are checked at the end, take no part in a prediction.
+    timed = evenly([requests[query] for query in choosing.tolist()], settings.cost_queries)
     with Cascade(replace(config, deadline_ms=None)) as cascade:
         described, names, specs = describe_cascade(cascade), cascade.names, cascade.models
         if known is not None:
@@ -105,7 +107,6 @@ def run_tune(
         most = max(len(request.ids) for request in requests)
         grid = cut_offs(most, len(names), [stage.keep for stage in config.stages])
         keeps = _choices(config, grid)
-        choosing, reporting = halves(len(requests), settings.seed)
         if settings.budget_share is not None:
             settings = replace(settings, budget_ms=settings.budget_share * uncut_ms(explorer, keeps, choosing))
         begun = clock()
@@ -138,6 +139,7 @@ def run_tune(
             names, specs, list(explorer.table.logits[:, inside]), [relevant for _ in names]
         ),
         "check": check,
+        "timed_ids": [request.query_id for request in timed],
         "per_query_ids": [requests[query].query_id for query in reporting.tolist()],
     }
 

@@ -154,7 +154,8 @@ def check_section(check: Mapping[str, Any]) -> str:
     )  # fmt: skip
     text = (
         f"The recommended cascade, run from its file on {check['requests']} held-back queries. The cost model is "
-        "fitted twice, on other queries than these: before the choice, and from runs in between the checked requests. "
+        "fitted twice, each time on queries of the half that chose: before the choice, and from runs in between the "
+        "checked requests. "
         "Where the two differ, the machine was not equally busy."
     )
     return paragraph(text) + table(["", "predicted", "measured", "difference"], rows)

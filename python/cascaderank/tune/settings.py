@@ -15,8 +15,9 @@ PATHS = ("keep", "margin")
 class TuneSettings:
     """``budget_share`` takes the place of ``budget_ms``: that share of the predicted P50 of the best choice without
     cut-offs, by the queries that choose. ``max_recall_loss`` None: no guarantee is asked for; with one, ``certify``
-    says what is to be found, cut-offs (``keep``) or a ``margin`` per query. ``cost_queries`` requests are timed to fit
-    the cost model, ``check_queries`` to check it. The halves are drawn by ``seed``."""
+    says what is to be found, cut-offs (``keep``) or a ``margin`` per query. ``cost_queries`` requests of the half
+    that chooses are timed to fit the cost model, ``check_queries`` of the other to check it. The halves are drawn by
+    ``seed``."""
 
     budget_ms: float = 200.0
     budget_share: float | None = None
