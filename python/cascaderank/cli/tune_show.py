@@ -26,6 +26,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
         f"{explored['seconds']:.2f} s"
     )
     screen.print(f"{machine['cores']} cores, {machine['processor'] or machine['machine']}", style="dim")
+    screen.print(found["population"]["text"], soft_wrap=True)
     for warning in found["warnings"]:
         screen.print(f"warning: {warning}", style="yellow")
     names = [stage["name"] for stage in found["cascade"]["stages"]]

@@ -12,8 +12,10 @@ from cascaderank.kernels import Explored
 
 
 def figures(found: Explored, row: int = 0) -> dict[str, Any]:
-    """Means over queries with 95 % bootstrap intervals, predicted P50 and mean milliseconds, pairs per stage."""
+    """Means over queries with 95 % bootstrap intervals, predicted P50 and mean milliseconds, pairs per stage. Recall is
+    that of the queries with a relevant candidate, of which there must be one."""
     quality, recall = found.ndcg[row].astype(np.float64), found.recall[row].astype(np.float64)
+    recall = recall[~np.isnan(recall)]
     return {
         "ndcg_10": float(quality.mean()),
         "ndcg_10_interval": bootstrap_interval(quality),

@@ -11,16 +11,15 @@ from cascaderank.evaluate.report.html import paragraph, section, write_json
 from cascaderank.evaluate.report.reliability import reliability_parts
 from cascaderank.evaluate.report.words import cuts
 from cascaderank.tune.pictures import curve_picture, front_picture
+from cascaderank.tune.rule_sections import guarantee_section, per_query_section
 from cascaderank.tune.sections import (
     check_section,
     choice_section,
     curve_section,
     folds_section,
     front_section,
-    guarantee_section,
     held_back_section,
     lost_section,
-    per_query_section,
     settings_section,
     stages_section,
 )
@@ -40,7 +39,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"{settings['queries']} labelled queries, {settings['choosing']} of them to choose with and "
         f"{settings['reporting']} held back to report on; {settings['candidates']} candidates; "
         f"{explored['choices']} combinations explored in {explored['seconds']:.2f} s on {machine['cores']} cores "
-        f"({machine['processor'] or machine['machine']})."
+        f"({machine['processor'] or machine['machine']}); {found['population']['text']}."
     )
     tolerance = f"{found['curves'][0]['tolerance']:g}"
     parts = [

@@ -25,6 +25,7 @@ from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
 from cascaderank.tune.outcome import Outcome, find_outcome, uncut_ms
+from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
 from cascaderank.tune.settings import TuneSettings, check_settings
 from cascaderank.tune.write import chosen_config, write_config
@@ -33,7 +34,6 @@ Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 FORMAT = 2
 FILES = ("recommended.toml", "best.toml", "plateau.toml", "exhaustive.toml", "certified.toml", "per_query.toml")
-FEW = 100  # labelled queries below which choices are mostly luck
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,11 @@ class _Scored:
     flow: Flow
     meter: CostMeter
     overhead: float
+    relevant_from: int
 
     def explorer(self, costs: Sequence[Any]) -> Explorer:
-        return Explorer(make_table(self.scores, self.requests, self.qrels, costs), self.flow.fusion, self.overhead)
+        table = make_table(self.scores, self.requests, self.qrels, costs, self.relevant_from)
+        return Explorer(table, self.flow.fusion, self.overhead)
 
 
 def halves(count: int, seed: int) -> tuple[Int64, Int64]:
@@ -76,10 +78,11 @@ def run_tune(
     raises.
     """
     check_settings(len(requests), settings)
+    choosing, reporting = halves(len(requests), settings.seed)
+    population = describe_population(requests, qrels, choosing, reporting, settings)
     folder.mkdir(parents=True, exist_ok=True)
     bar = bars or _no_bar
     config = config.for_documents(True)
-    choosing, reporting = halves(len(requests), settings.seed)
     # Of the half that chooses: the other one's requests, which are checked at the end, take no part in a prediction.
     timed = evenly([requests[query] for query in choosing.tolist()], settings.cost_queries)
     with Cascade(replace(config, deadline_ms=None)) as cascade:
@@ -101,7 +104,7 @@ def run_tune(
         meter = CostMeter(flow, timed, store, config.truncate_query)
         with bar("timing the stages: runs") as report:
             meter.run_all(report)
-        scored = _Scored(requests, qrels, store, scores, flow, meter, overhead)
+        scored = _Scored(requests, qrels, store, scores, flow, meter, overhead, settings.relevant_from)
         costs = meter.take()
         explorer = scored.explorer(costs)
         most = max(len(request.ids) for request in requests)
@@ -117,7 +120,7 @@ def run_tune(
     finally:
         workers.close()
     inside = candidates_of(explorer.table, reporting)
-    relevant = explorer.table.gains[inside] > 0
+    relevant = explorer.table.relevant[inside]
     return {
         "format": FORMAT,
         "machine": describe_machine(),
@@ -130,7 +133,8 @@ def run_tune(
             "candidates": most,
             "grid": grid,
         },
-        "warnings": _warnings(requests),
+        "population": population,
+        "warnings": [*sample_warnings(requests), *calibration_warnings(names, specs, settings.relevant_from)],
         "costs": [{"stage": name, **asdict(cost)} for name, cost in zip(names, costs, strict=True)],
         "overhead_ms": overhead,
         "explored": {"choices": len(keeps), "seconds": outcome.explore_seconds, "all_seconds": seconds},
@@ -151,18 +155,6 @@ def _choices(config: CascadeConfig, grid: Sequence[int]) -> Int64:
     # A cascade whose stages all have weight 0 is no cascade file.
     heavy = np.array([stage.weight > 0 for stage in config.stages])
     found: Int64 = keeps[(keeps[:, heavy] > 0).any(axis=1) | (keeps == 0).all(axis=1)]
-    return found
-
-
-def _warnings(requests: Sequence[Request]) -> list[str]:
-    found = []
-    if len(requests) < FEW:
-        found.append(
-            f"only {len(requests)} labelled queries, half of them to choose with: below {FEW} the choice is mostly "
-            "luck; read the intervals, and label more"
-        )
-    if len({len(request.ids) for request in requests}) > 1:
-        found.append("queries differ in how many candidates they have; a cut-off above a query's count cuts nothing")
     return found
 
 
