@@ -167,6 +167,41 @@ def test_margins_can_be_certified(
     assert all(stage.keep == 20 for stage in stages)
 
 
+def test_the_files_own_limits_hold_in_its_own_row(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is reported of the file is what it does, limits included; what is written has none, and says so."""
+    file = two_stages.with_name("limited.toml")
+    text = two_stages.read_text(encoding="utf-8")
+    file.write_text(
+        text.replace("weight = 0.5", "weight = 0.5\nmargin = 0.25").replace(
+            "keep = 5", "keep = 5\nmin_score = 1.0\ndynamic = { mass = 0.7, temperature = 2.0 }"
+        ),
+        encoding="utf-8",
+    )
+    arguments = ["tune", file, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
+    assert main([*map(str, arguments), "--budget-ms", "10000"]) == 0
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    row, names = found["held_back"]["cascade file"], set(found["per_query_ids"])
+    data = load_beir(collection, "dev")
+    held = [request for request in make_requests(data, 20) if request.query_id in names]
+    with Cascade.load(file) as cascade:
+        rankings = [request.answer(cascade, None) for request in held]
+    values = [
+        ndcg(data.qrels[request.query_id], ranked_ids(ranking, request.ids))
+        for request, ranking in zip(held, rankings, strict=True)
+    ]
+    assert row["ndcg_10"] == pytest.approx(np.mean(values), abs=1e-6)
+    pairs = [np.mean([ranking.trace.stages[stage].candidates_in for ranking in rankings]) for stage in (0, 1)]
+    assert row["pairs"] == pytest.approx(pairs)
+    assert pairs[1] < 20  # the margin cuts more than keep does
+    assert row["limits"] == ["bi: margin", "ce: min_score, dynamic"]
+    assert "limits of the cascade file (bi: margin; ce: min_score, dynamic)" in " ".join(found["warnings"])
+    assert "with its limits" in capsys.readouterr().out.replace("\n", " ")
+    for stage in read_config(tmp_path / "recommended.toml").stages:
+        assert (stage.margin, stage.min_score, stage.dynamic) == (None, None, None)
+
+
 def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path, tmp_path: Path) -> None:
     arguments = ["tune", two_stages, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
     assert main([*map(str, arguments), "--budget-share", "0.5"]) == 0

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cascaderank.cli.terminal import counted, milliseconds
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
+from cascaderank.tune.figures import row_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,7 @@ def _held_back(found: Mapping[str, Any], names: Sequence[str]) -> Table:
     table = _table(f"\nOn the {count} held-back queries", ["", "cut-offs", "P50", "nDCG@10 (95 %)", "recall kept"])
     for name, row in found["held_back"].items():
         quality = f"{row['ndcg_10']:.3f} {interval(row['ndcg_10_interval'])}"
-        table.add_row(name, cuts(names, row["keeps"]), milliseconds(row["p50_ms"]), quality, f"{row['recall']:.3f}")
+        table.add_row(name, row_words(names, row), milliseconds(row["p50_ms"]), quality, f"{row['recall']:.3f}")
     return table
 
 

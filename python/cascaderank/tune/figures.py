@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.evaluate.metrics import bootstrap_interval
+from cascaderank.evaluate.report.words import cuts
 from cascaderank.kernels import Explored
 
 
@@ -25,6 +27,11 @@ def figures(found: Explored, row: int = 0) -> dict[str, Any]:
         "mean_ms": float(found.ms[row].mean()),
         "pairs": found.pairs[row].mean(axis=0).tolist(),
     }
+
+
+def row_words(names: Sequence[str], row: Mapping[str, Any]) -> str:
+    """The cut-offs of a row of figures, and whether limits come on top."""
+    return cuts(names, row["keeps"]) + (", with its limits" if row.get("limits") else "")
 
 
 def summary(ndcg: NDArray[np.float32], ms: NDArray[np.float32]) -> dict[str, Any]:

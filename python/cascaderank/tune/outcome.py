@@ -13,10 +13,12 @@ from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.requests import Request
 from cascaderank.job import clock
 from cascaderank.kernels import Choices, Explored, Int64
+from cascaderank.model import ModelSpec
 from cascaderank.tune.certified import certified_choice
 from cascaderank.tune.explore import Explorer, join
 from cascaderank.tune.figures import difference, figures
 from cascaderank.tune.folds import cross_validate
+from cascaderank.tune.limits import describe_limits, file_choice
 from cascaderank.tune.lost import find_lost
 from cascaderank.tune.pareto import answering, beside_chosen, best_uncut, front, recommend, verdicts
 from cascaderank.tune.per_query import Files, report_policies
@@ -38,6 +40,7 @@ class Outcome:
 def find_outcome(
     explorer: Explorer,
     config: CascadeConfig,
+    specs: Sequence[ModelSpec],
     names: Sequence[str],
     requests: Sequence[Request],
     grid: Sequence[int],
@@ -69,7 +72,7 @@ def find_outcome(
     if settings.max_recall_loss is not None:
         guarantee, choice, lines = certified_choice(explorer, config, max(grid), choosing, reporting, settings)
         files["certified.toml"] = choice, lines
-    own = np.array([[min(stage.keep, max(grid)) for stage in config.stages]], np.int64)
+    own = file_choice(config, specs, max(grid))
     found = {
         "recommended": {
             "keeps": keeps[chosen].tolist(),
@@ -83,7 +86,10 @@ def find_outcome(
             "recommended": _entry(keeps[chosen], held, chosen),
             "best within the budget": _entry(keeps[best], held, best),
             "plateau rule": _entry(plateau[0], explorer.run(Choices.fixed(plateau), reporting)),
-            "cascade file": _entry(own[0], explorer.run(Choices.fixed(own), reporting)),
+            "cascade file": {
+                **_entry(own.keeps[0], explorer.run(own, reporting)),
+                "limits": describe_limits(config, names),
+            },
             "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
         },
         "against_exhaustive": _against(held, chosen, exhaustive),

@@ -24,6 +24,7 @@ from cascaderank.store import Store
 from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
+from cascaderank.tune.limits import limit_warnings
 from cascaderank.tune.outcome import Outcome, find_outcome, uncut_ms
 from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
@@ -113,7 +114,7 @@ def run_tune(
         if settings.budget_share is not None:
             settings = replace(settings, budget_ms=settings.budget_share * uncut_ms(explorer, keeps, choosing))
         begun = clock()
-        outcome = find_outcome(explorer, config, names, requests, grid, keeps, choosing, reporting, settings)
+        outcome = find_outcome(explorer, config, specs, names, requests, grid, keeps, choosing, reporting, settings)
         seconds = clock() - begun
         _write(config, specs, outcome, folder)
         check = _check(scored, outcome, reporting, folder, settings.check_queries, bar)
@@ -134,7 +135,11 @@ def run_tune(
             "grid": grid,
         },
         "population": population,
-        "warnings": [*sample_warnings(requests), *calibration_warnings(names, specs, settings.relevant_from)],
+        "warnings": [
+            *sample_warnings(requests),
+            *calibration_warnings(names, specs, settings.relevant_from),
+            *limit_warnings(outcome.found["held_back"]["cascade file"]["limits"]),
+        ],
         "costs": [{"stage": name, **asdict(cost)} for name, cost in zip(names, costs, strict=True)],
         "overhead_ms": overhead,
         "explored": {"choices": len(keeps), "seconds": outcome.explore_seconds, "all_seconds": seconds},

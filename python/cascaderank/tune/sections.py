@@ -7,6 +7,7 @@ from typing import Any
 
 from cascaderank.evaluate.report.html import facts, paragraph, table
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
+from cascaderank.tune.figures import row_words
 
 _LOST_ROWS = 30
 
@@ -25,7 +26,7 @@ def held_back_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = [
         [
             name,
-            cuts(names, row["keeps"]),
+            row_words(names, row),
             f"{row['p50_ms']:.1f}",
             f"{row['ndcg_10']:.3f} {interval(row['ndcg_10_interval'])}",
             f"{row['recall']:.3f} {interval(row['recall_interval'])}",
