@@ -202,12 +202,19 @@ def test_the_files_own_limits_hold_in_its_own_row(
         assert (stage.margin, stage.min_score, stage.dynamic) == (None, None, None)
 
 
-def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path, tmp_path: Path) -> None:
+def test_a_budget_can_be_a_share_of_the_whole(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["tune", two_stages, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
     assert main([*map(str, arguments), "--budget-share", "0.5"]) == 0
-    settings = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["settings"]
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    settings, reference = found["settings"], found["budget_reference"]
     assert settings["budget_share"] == 0.5
-    assert 0 < settings["budget_ms"] != 200.0
+    assert settings["budget_ms"] == 0.5 * reference["p50_ms"] > 0
+    assert set(reference["keeps"]) <= {0, 20} != {0}
+    used = " → ".join(name + " 20" for name, keep in zip(("bi", "ce"), reference["keeps"], strict=True) if keep)
+    assert f"of {used}, the slowest without cut-offs" in capsys.readouterr().out
+    assert "the slowest without cut-offs" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_store_made_ahead_is_read_and_nothing_is_encoded_again(

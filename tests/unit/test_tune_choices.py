@@ -19,6 +19,7 @@ from cascaderank.evaluate import ndcg
 from cascaderank.evaluate.report.svg import Plot, log_ticks, ticks
 from cascaderank.evaluate.requests import Request
 from cascaderank.model import load_spec
+from cascaderank.tune.budget import reference_place
 from cascaderank.tune.certified import certified_choice
 from cascaderank.tune.cost import StageCost, fit_cost
 from cascaderank.tune.explore import (
@@ -95,6 +96,16 @@ def test_recommend_takes_the_cheapest_that_does_as_well() -> None:
     chosen, _, note = recommend(ndcg, ms, keeps, everything, 5.0)
     assert chosen == 2
     assert "no choice meets 5 ms" in note
+
+
+def test_a_share_is_of_what_is_as_good_and_slow() -> None:
+    """The cheap one is best by a hair: its time is no measure of the work that is to be saved."""
+    generator = np.random.default_rng(2)
+    base = generator.uniform(0.3, 0.7, 60).astype(np.float32)
+    noise = generator.normal(0, 0.05, 60).astype(np.float32)
+    ndcg = np.stack([base + 0.001, base + noise - noise.mean(), base - 0.1])
+    assert reference_place(ndcg, np.array([2.0, 700.0, 900.0])) == 1
+    assert reference_place(ndcg[[0, 2]], np.array([2.0, 900.0])) == 0  # the slow one is worse, and that is proven
 
 
 def test_a_stage_that_adds_nothing_does_not_pay() -> None:

@@ -50,7 +50,7 @@ def add_parser(commands: Any) -> None:
         "--budget-ms", type=positive_number, default=200.0, metavar="MS", help="for the P50; default: 200"
     )
     budget.add_argument(
-        "--budget-share", type=_share, metavar="S", help="instead: this share of the best without cut-offs' P50"
+        "--budget-share", type=_share, metavar="S", help="instead: this share of the P50 without cut-offs"
     )
     parser.add_argument(
         "--max-recall-loss", type=_share, metavar="A", help="certify cut-offs that lose at most this share on average"

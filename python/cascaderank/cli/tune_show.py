@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cascaderank.cli.terminal import counted, milliseconds
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
-from cascaderank.tune.figures import row_words
+from cascaderank.tune.figures import row_words, share_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +36,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
     screen.print(_front(found, names))
     screen.print(_held_back(found, names))
     _say_stages(screen, found)
+    _say_budget(screen, found, names)
     _say_choice(screen, found, names)
     _say_folds(screen, found)
     _say_guarantee(screen, found, names)
@@ -97,6 +98,12 @@ def _say_stages(screen: Console, found: Mapping[str, Any]) -> None:
                 f"{held['difference']:+.3f} {interval(held['interval'])})"
             )
         screen.print(text, soft_wrap=True)
+
+
+def _say_budget(screen: Console, found: Mapping[str, Any], names: Sequence[str]) -> None:
+    reference = found["budget_reference"]
+    if reference is not None:
+        screen.print(f"\n{share_words(names, found)}", soft_wrap=True)
 
 
 def _say_choice(screen: Console, found: Mapping[str, Any], names: Sequence[str]) -> None:

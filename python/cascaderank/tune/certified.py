@@ -10,6 +10,7 @@ from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.metrics import bootstrap_interval
 from cascaderank.kernels import Choices, Int64
 from cascaderank.tune.explore import Explorer, relevant_counts
+from cascaderank.tune.files import MARK
 from cascaderank.tune.guarantee import Certified, certify, fixed_path, margin_path
 from cascaderank.tune.policies import scales
 from cascaderank.tune.settings import TuneSettings
@@ -57,7 +58,7 @@ def certified_choice(
         "ndcg_10": float(held.ndcg[0].mean()),
     }
     comment = [
-        "Written by `cascaderank tune`: at most this share of the first pass's relevant candidates is lost on average,",
+        f"{MARK}: at most this share of the first pass's relevant candidates is lost on average,",
         f"{alpha:g} with confidence {settings.confidence:g} ({passed.test}, p = {passed.p_value:.2g}, {passed.queries} "
         "queries),",
         "for queries exchangeable with the labelled ones that have a relevant candidate"

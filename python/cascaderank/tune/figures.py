@@ -34,6 +34,16 @@ def row_words(names: Sequence[str], row: Mapping[str, Any]) -> str:
     return cuts(names, row["keeps"]) + (", with its limits" if row.get("limits") else "")
 
 
+def share_words(names: Sequence[str], found: Mapping[str, Any]) -> str:
+    """What a budget that was given as a share comes to, and of what it is one."""
+    settings, reference = found["settings"], found["budget_reference"]
+    return (
+        f"budget: {settings['budget_ms']:.1f} ms, {settings['budget_share']:g} of the predicted P50 "
+        f"({reference['p50_ms']:.0f} ms) of {cuts(names, reference['keeps'])}, the slowest without cut-offs that "
+        "does as well as the best of them, within the interval, on the choosing half"
+    )
+
+
 def summary(ndcg: NDArray[np.float32], ms: NDArray[np.float32]) -> dict[str, Any]:
     """Mean nDCG@10 with its interval, and the predicted P50, of one value per query."""
     quality = ndcg.astype(np.float64)

@@ -47,7 +47,7 @@ def page(found: Mapping[str, Any]) -> str:
         section(
             f"Recommended for {settings['budget_ms']:g} ms",
             paragraph(cuts(names, found["recommended"]["keeps"]), "main"),
-            choice_section(found),
+            choice_section(found, names),
         ),
         section(
             "On the held-back queries",

@@ -21,11 +21,12 @@ from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
 from cascaderank.schedule import Workers
 from cascaderank.store import Store
+from cascaderank.tune.budget import find_reference
 from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
 from cascaderank.tune.limits import limit_warnings
-from cascaderank.tune.outcome import Outcome, find_outcome, uncut_ms
+from cascaderank.tune.outcome import Outcome, find_outcome
 from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
 from cascaderank.tune.settings import TuneSettings, check_settings
@@ -111,8 +112,10 @@ def run_tune(
         most = max(len(request.ids) for request in requests)
         grid = cut_offs(most, len(names), [stage.keep for stage in config.stages])
         keeps = _choices(config, grid)
+        reference = None
         if settings.budget_share is not None:
-            settings = replace(settings, budget_ms=settings.budget_share * uncut_ms(explorer, keeps, choosing))
+            reference = find_reference(explorer, keeps, choosing)
+            settings = replace(settings, budget_ms=settings.budget_share * reference.p50_ms)
         begun = clock()
         outcome = find_outcome(explorer, config, specs, names, requests, grid, keeps, choosing, reporting, settings)
         seconds = clock() - begun
@@ -134,6 +137,7 @@ def run_tune(
             "candidates": most,
             "grid": grid,
         },
+        "budget_reference": None if reference is None else asdict(reference),
         "population": population,
         "warnings": [
             *sample_warnings(requests),

@@ -7,19 +7,20 @@ from typing import Any
 
 from cascaderank.evaluate.report.html import facts, paragraph, table
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
-from cascaderank.tune.figures import row_words
+from cascaderank.tune.figures import row_words, share_words
 
 _LOST_ROWS = 30
 
 
-def choice_section(found: Mapping[str, Any]) -> str:
+def choice_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
     against, chosen = found["against_exhaustive"], found["recommended"]
     text = (
         f"On the held-back queries it has {against['quality']:.1%} of the nDCG@10 of the best choice without cut-offs "
         f"(difference {against['difference']:+.3f}, 95 % {interval(against['interval'])}) at {against['latency']:.1%} "
         f"of its predicted P50; {over_first_pass(found['against_first_pass'])}."
     )
-    return paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
+    share = "" if found["budget_reference"] is None else paragraph(share_words(names, found))
+    return share + paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
 
 
 def held_back_section(found: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -13,12 +13,12 @@ PATHS = ("keep", "margin")
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """``budget_share`` takes the place of ``budget_ms``: that share of the predicted P50 of the best choice without
-    cut-offs, by the queries that choose. ``max_recall_loss`` None: no guarantee is asked for; with one, ``certify``
-    says what is to be found, cut-offs (``keep``) or a ``margin`` per query. ``cost_queries`` requests of the half
-    that chooses are timed to fit the cost model, ``check_queries`` of the other to check it. The halves are drawn by
-    ``seed``. Candidates of grade ``relevant_from`` and more count as relevant: for recall, plateaus, the guarantee and
-    the lost queries; nDCG has its own gains."""
+    """``budget_share`` takes the place of ``budget_ms``: that share of the predicted P50 of the slowest choice without
+    cut-offs that does as well as the best one, by the queries that choose. ``max_recall_loss`` None: no guarantee is
+    asked for; with one, ``certify`` says what is to be found, cut-offs (``keep``) or a ``margin`` per query.
+    ``cost_queries`` requests of the half that chooses are timed to fit the cost model, ``check_queries`` of the other
+    to check it. The halves are drawn by ``seed``. Candidates of grade ``relevant_from`` and more count as relevant: for
+    recall, plateaus, the guarantee and the lost queries; nDCG has its own gains."""
 
     budget_ms: float = 200.0
     budget_share: float | None = None
