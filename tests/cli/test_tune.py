@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cascaderank import Cascade, StoreError
+from cascaderank import Cascade, Store, StoreError
 from cascaderank.cli.main import main
 from cascaderank.config import CascadeConfig, Dynamic, Stage, read_config
 from cascaderank.evaluate import load_beir, ndcg
@@ -23,7 +23,11 @@ from cascaderank.model import load_spec
 from cascaderank.outputs import limit_score, min_logit
 from cascaderank.schedule import Workers
 from cascaderank.tune.file_names import data_digest, score_path, store_path
+from cascaderank.tune.page import write_report
+from cascaderank.tune.population import source_warnings
+from cascaderank.tune.run import FILES
 from cascaderank.tune.scores import load_or_encode, score_all
+from cascaderank.tune.settings import TuneSettings
 from cascaderank.tune.write import chosen_config, write_config
 from decoder_graph import make_decoder
 from tiny import make_encoder
@@ -215,6 +219,77 @@ def test_a_budget_can_be_a_share_of_the_whole(
     used = " → ".join(name + " 20" for name, keep in zip(("bi", "ce"), reference["keeps"], strict=True) if keep)
     assert f"of {used}, the slowest without cut-offs" in capsys.readouterr().out
     assert "the slowest without cut-offs" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_files_of_trec_with_grades(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Grade 1 counts for nDCG alone; an id without a UTF-8 form is an id like others."""
+    whole = load_beir(collection, "dev")
+    corpus = {("\ud800" if name == "d1" else name): text for name, text in whole.corpus.items()}
+    rows = [json.dumps({"_id": name, "text": text}) for name, text in corpus.items()]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    lines = [f"{name}\t{text}" for name, text in whole.queries.items()]
+    (tmp_path / "queries.tsv").write_text("\n".join(lines), encoding="utf-8")
+    graded = {name: {one: 1 + place for place, one in enumerate(whole.qrels[name])} for name in whole.queries}
+    lines = [f"{name} 0 {one} {grade}" for name, judged in graded.items() for one, grade in judged.items()]
+    (tmp_path / "qrels.txt").write_text("\n".join(lines), encoding="utf-8")
+    out = tmp_path / "out"
+    arguments = ["tune", two_stages, "--corpus", tmp_path / "corpus.jsonl", "--queries-file", tmp_path / "queries.tsv"]
+    arguments += ["--qrels", tmp_path / "qrels.txt", "--relevant-from", "2", "--candidates", "20", "--queries", "30"]
+    assert main([*map(str, arguments), "--out", str(out), "--budget-ms", "10000"]) == 0
+    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert found["data"] == "corpus.jsonl, qrels.txt, BM25"
+    names = set(found["per_query_ids"])
+    data = whole._replace(corpus=corpus, queries={name: text for name, text in whole.queries.items() if name in names})
+    kept, gained = [], []
+    with Cascade.load(two_stages) as cascade:
+        for request in make_requests(data, 20):
+            judged, ranking = graded[request.query_id], request.answer(cascade, None)
+            order = ranked_ids(ranking, request.ids)
+            gained.append(ndcg(judged, order))
+            inside = [judged.get(one, 0) >= 2 for one in order]
+            if any(inside):
+                kept.append(sum(inside[: ranking.kept]) / sum(inside))
+    assert 0 < len(kept) < len(names) == 15
+    assert found["population"]["reporting_without_relevant"] == 15 - len(kept)
+    assert found["held_back"]["cascade file"]["recall"] == pytest.approx(np.mean(kept))
+    assert found["held_back"]["cascade file"]["ndcg_10"] == pytest.approx(np.mean(gained), abs=1e-6)
+    assert "queries have no relevant candidate of grade 2 or more" in capsys.readouterr().out
+
+
+def test_an_id_without_a_utf_8_form_is_shown_as_an_escape(tmp_path: Path, found: dict[str, Any]) -> None:
+    lost = [{"query_id": "q\ud800", "query": "red", "relevant": 1, "lost": {"bi": 1}}]
+    write_report({**found, "lost": lost}, tmp_path)
+    assert r"<td class=left>q\ud800</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["lost"] == lost
+
+
+def test_a_dense_first_pass_and_a_file_that_knows_the_labels(collection: Path, tuned: Path, tmp_path: Path) -> None:
+    """The corpus is encoded once for both; a path through cut-offs that labels decided is no path fixed in advance."""
+    arguments = ["tune", tuned / "certified.toml", "--data", collection, "--candidates", "10", "--queries", "30"]
+    arguments += ["--first-pass", "dense", "--store", tmp_path / "docs.store", "--out", tmp_path / "out"]
+    assert main([*map(str, arguments), "--budget-ms", "10000", "--max-recall-loss", "0.3"]) == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert found["data"].endswith(", dev, bi")
+    assert len(Store.open(tmp_path / "docs.store")) == 60
+    assert not list((tmp_path / "out" / "scores").glob("*.store"))
+    assert sum("certified.toml was written by `cascaderank tune`" in text for text in found["warnings"]) == 1
+    assert source_warnings(tuned / "certified.toml", TuneSettings()) == []
+
+
+def test_a_file_written_by_hand_may_be_certified(two_stages: Path, tuned: Path) -> None:
+    settings = TuneSettings(max_recall_loss=0.1)
+    assert source_warnings(two_stages, settings) == source_warnings(None, settings) == []
+    for name in ("recommended", "best", "plateau", "exhaustive", "certified"):
+        assert len(source_warnings(tuned / f"{name}.toml", settings)) == 1
+
+
+def test_the_help_names_every_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["tune", "--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in FILES)
 
 
 def test_a_store_made_ahead_is_read_and_nothing_is_encoded_again(

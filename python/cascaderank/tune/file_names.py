@@ -18,9 +18,10 @@ def data_digest(requests: Sequence[Request]) -> str:
     """Identifies queries, candidates and their texts: scores are bound to it and to the model's digest."""
     digest = hashlib.sha256()
     for document in candidate_documents(requests):
-        digest.update(f"{len(document.id)}:{document.id}{len(document.text)}:{document.text}".encode())
+        given = f"{len(document.id)}:{document.id}{len(document.text)}:{document.text}"
+        digest.update(given.encode("utf-8", "surrogatepass"))  # an id may hold a lone surrogate
     for request in requests:
-        digest.update("\0".join((request.query_id, request.query, *request.ids)).encode())
+        digest.update("\0".join((request.query_id, request.query, *request.ids)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

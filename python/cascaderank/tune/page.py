@@ -28,7 +28,8 @@ from cascaderank.tune.sections import (
 def write_report(found: Mapping[str, Any], folder: Path) -> None:
     """Write ``report.html`` and ``report.json`` (the same numbers) to ``folder``."""
     write_json(found, folder / "report.json")
-    (folder / "report.html").write_text(page(found), encoding="utf-8")
+    # An id may hold a lone surrogate, which has no UTF-8 form: it is shown as an escape.
+    (folder / "report.html").write_text(page(found), encoding="utf-8", errors="backslashreplace")
 
 
 def page(found: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
+from cascaderank.tune.files import written_by_tune
 from cascaderank.tune.settings import TuneSettings, check_relevant
 
 FEW = 100  # labelled queries below which choices are mostly luck
@@ -51,6 +53,17 @@ def sample_warnings(requests: Sequence[Request]) -> list[str]:
     if len({len(request.ids) for request in requests}) > 1:
         found.append("queries differ in how many candidates they have; a cut-off above a query's count cuts nothing")
     return found
+
+
+def source_warnings(source: Path | None, settings: TuneSettings) -> list[str]:
+    """A certificate needs a path that no label decided; stages and cut-offs of a tuned file were decided by some."""
+    if source is None or settings.max_recall_loss is None or not written_by_tune(source):
+        return []
+    return [
+        f"{source.name} was written by `cascaderank tune`: if that was from these labels, the path that is certified "
+        f"along knows them, and its confidence is not {settings.confidence:g}. Certify the file that was tuned, or on "
+        "other queries (--split)"
+    ]
 
 
 def calibration_warnings(names: Sequence[str], specs: Sequence[ModelSpec], relevant_from: int) -> list[str]:

@@ -27,7 +27,7 @@ from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
 from cascaderank.tune.limits import limit_warnings
 from cascaderank.tune.outcome import Outcome, find_outcome
-from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings
+from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings, source_warnings
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
 from cascaderank.tune.settings import TuneSettings, check_settings
 from cascaderank.tune.write import chosen_config, write_config
@@ -71,13 +71,14 @@ def run_tune(
     settings: TuneSettings,
     bars: Bars | None = None,
     known: Callable[[Cascade], Store] | None = None,
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """Score, explore, choose on one half of the queries and report on the other; write the cascade files to ``folder``.
 
     Documents count as known ahead: stages that run only on bare texts are left out. ``bars(text)`` gives a context
     whose value is called with (done, total); ``known(cascade)`` gives a store of all candidates, which are otherwise
-    encoded and kept beside the scores. Raises ``InputError`` for settings that cannot work, and whatever ranking
-    raises.
+    encoded and kept beside the scores; ``source`` is the file that ``config`` was read from. Raises ``InputError`` for
+    settings that cannot work, and whatever ranking raises.
     """
     check_settings(len(requests), settings)
     choosing, reporting = halves(len(requests), settings.seed)
@@ -142,6 +143,7 @@ def run_tune(
         "warnings": [
             *sample_warnings(requests),
             *calibration_warnings(names, specs, settings.relevant_from),
+            *source_warnings(source, settings),
             *limit_warnings(outcome.found["held_back"]["cascade file"]["limits"]),
         ],
         "costs": [{"stage": name, **asdict(cost)} for name, cost in zip(names, costs, strict=True)],
