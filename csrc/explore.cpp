@@ -109,7 +109,8 @@ class Query {
 
     double recall() const {
         const std::size_t kept = count_relevant(std::span(last_->order).first(alive_));
-        return relevant_ == 0 ? 1.0 : static_cast<double>(kept) / static_cast<double>(relevant_);
+        return relevant_ == 0 ? std::numeric_limits<double>::quiet_NaN()
+                              : static_cast<double>(kept) / static_cast<double>(relevant_);
     }
 
     double ms() const { return last_->ms; }
@@ -125,8 +126,9 @@ class Query {
     }
 
     std::size_t count_relevant(std::span<const Index> candidates) const {
+        const auto least = static_cast<double>(table_.least_gain);
         return static_cast<std::size_t>(std::count_if(candidates.begin(), candidates.end(),
-                                                      [&](Index candidate) { return gain(candidate) > 0.0; }));
+                                                      [&](Index candidate) { return gain(candidate) >= least; }));
     }
 
     std::size_t cut(Ordered& here, const PruneRule& rule) const {
@@ -222,6 +224,7 @@ class Query {
 std::size_t check_sizes(const ScoreTable& table, Index depth, const Choices& choices, const Explored& out) {
     require(table.stages >= 1, "explore: no stages");
     require(depth >= 1, "depth is ", depth, "; expected at least 1");
+    require(table.least_gain > 0.0F, "least_gain is ", table.least_gain, "; expected more than 0, that of grade 0");
     require(!table.cu_candidates.empty() && table.cu_candidates.front() == 0, "cu_candidates must start at 0");
     for (std::size_t i = 1; i < table.cu_candidates.size(); ++i) {
         require(table.cu_candidates[i] >= table.cu_candidates[i - 1], "cu_candidates decreases at ", i);

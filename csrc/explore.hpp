@@ -20,6 +20,7 @@ struct ScoreTable {
     std::span<const Score> cost;           // [stages, n], predicted milliseconds of scoring a candidate
     std::span<const Score> fixed;          // [stages], predicted milliseconds of running a stage at all
     Index stages = 0;
+    Score least_gain = 1.0F;  // of what counts as relevant for recall; 1 is grade 1
 };
 
 // c choices, best given in lexicographic order of their rows; a limit that is NaN does not hold.
@@ -32,7 +33,7 @@ struct Choices {
 };
 
 // What each choice gives for each query. Recall counts the relevant among the candidates that leave the last stage, as
-// a share of those among all candidates; 1 where there are none to lose.
+// a share of those among all candidates; NaN where there are none to lose.
 struct Explored {
     std::span<Score> ndcg;    // [c, q], at `depth`
     std::span<Score> recall;  // [c, q]

@@ -238,6 +238,7 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[[], Call], tuple[str, ...]]]
             "ideal": FLOATS[1:4].copy(),
             "cost": FLOATS.copy().reshape(3, 4),
             "fixed": FLOATS[:3].copy(),
+            "least_gain": 1.0,
             "fusion": fusion(),
             "depth": 10,
             "keeps": np.array([[0, 0, 0], [1, 1, 0], [2, 1, 1]], np.int64),

@@ -10,9 +10,9 @@ namespace {
 
 void explore_py(const IntArray& cu_candidates, const std::optional<FloatArray>& first_scores, const FloatArray& logits,
                 const FloatArray& gains, const FloatArray& ideal, const FloatArray& cost, const FloatArray& fixed,
-                const Fusion& fusion, Index depth, const IntArray& keeps, const FloatArray& min_logits,
-                const FloatArray& margins, const FloatArray& masses, const FloatArray& temperatures, FloatArray ndcg,
-                FloatArray recall, FloatArray ms, IntArray pairs) {
+                float least_gain, const Fusion& fusion, Index depth, const IntArray& keeps,
+                const FloatArray& min_logits, const FloatArray& margins, const FloatArray& masses,
+                const FloatArray& temperatures, FloatArray ndcg, FloatArray recall, FloatArray ms, IntArray pairs) {
     ScoreTable table;
     table.cu_candidates = input(cu_candidates, "cu_candidates");
     table.first = first_scores ? input(*first_scores, "first_scores") : std::span<const float>{};
@@ -22,6 +22,7 @@ void explore_py(const IntArray& cu_candidates, const std::optional<FloatArray>& 
     table.cost = input(cost, "cost", 2);
     table.fixed = input(fixed, "fixed");
     table.stages = static_cast<Index>(logits.shape(0));
+    table.least_gain = least_gain;
     require(!first_scores || table.first.size() == table.gains.size(), "first_scores has ", table.first.size(),
             " entries for ", table.gains.size(), " candidates");
     const Choices choices{input(keeps, "keeps", 2), input(min_logits, "min_logits", 2), input(margins, "margins", 2),
@@ -46,9 +47,10 @@ void explore_py(const IntArray& cu_candidates, const std::optional<FloatArray>& 
 void bind_explore(py::module_& module) {
     module.def("explore", &explore_py, "cu_candidates"_a.noconvert(), "first_scores"_a.noconvert(),
                "logits"_a.noconvert(), "gains"_a.noconvert(), "ideal"_a.noconvert(), "cost"_a.noconvert(),
-               "fixed"_a.noconvert(), "fusion"_a, "depth"_a, "keeps"_a.noconvert(), "min_logits"_a.noconvert(),
-               "margins"_a.noconvert(), "masses"_a.noconvert(), "temperatures"_a.noconvert(), "ndcg"_a.noconvert(),
-               "recall"_a.noconvert(), "ms"_a.noconvert(), "pairs"_a.noconvert());
+               "fixed"_a.noconvert(), "least_gain"_a, "fusion"_a, "depth"_a, "keeps"_a.noconvert(),
+               "min_logits"_a.noconvert(), "margins"_a.noconvert(), "masses"_a.noconvert(),
+               "temperatures"_a.noconvert(), "ndcg"_a.noconvert(), "recall"_a.noconvert(), "ms"_a.noconvert(),
+               "pairs"_a.noconvert());
 }
 
 }  // namespace cascade::bind

@@ -133,6 +133,7 @@ def explore(
     ideal: _Float32,
     cost: _Float32,
     fixed: _Float32,
+    least_gain: float,
     fusion: Fusion,
     depth: int,
     keeps: _Int64,

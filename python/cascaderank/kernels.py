@@ -269,7 +269,7 @@ class ScoreTable:
     ``first`` float32 ``[n]`` or None; ``logits`` and ``cost`` (predicted milliseconds of scoring that candidate)
     float32 ``[stages, n]``; ``gains`` float32 ``[n]``, 2^grade - 1; ``ideal`` float32 ``[queries]``, the DCG of the
     best order of all judged documents; ``fixed`` float32 ``[stages]``, predicted milliseconds of running a stage at
-    all.
+    all; ``least_gain`` that of the lowest grade that counts as relevant for recall (1 is that of grade 1).
     """
 
     cu_candidates: Int64
@@ -279,6 +279,7 @@ class ScoreTable:
     ideal: Float32
     cost: Float32
     fixed: Float32
+    least_gain: float = 1.0
 
     @property
     def queries(self) -> int:
@@ -287,6 +288,12 @@ class ScoreTable:
     @property
     def stages(self) -> int:
         return len(self.logits)
+
+    @property
+    def relevant(self) -> NDArray[np.bool_]:
+        """Which candidates count as relevant, bool ``[n]``; compared in float32, as exploration does."""
+        found: NDArray[np.bool_] = self.gains >= np.float32(self.least_gain)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +320,7 @@ class Choices:
 @dataclass(frozen=True, slots=True)
 class Explored:
     """What each choice gives for each query: ``ndcg``, ``recall`` (of the relevant candidates, among those that leave
-    the last stage; 1 where there are none) and predicted ``ms``, float32 ``[c, queries]``; ``pairs`` int64
+    the last stage; NaN where there are none to lose) and predicted ``ms``, float32 ``[c, queries]``; ``pairs`` int64
     ``[c, queries, stages]``, the candidates each stage scores."""
 
     ndcg: Float32
@@ -340,6 +347,7 @@ def explore(table: ScoreTable, fusion: Fusion, choices: Choices, depth: int = 10
         table.ideal,
         table.cost,
         table.fixed,
+        table.least_gain,
         fusion,
         depth,
         choices.keeps,

@@ -52,6 +52,7 @@ def tuned() -> dict[str, Any]:
         "machine": MACHINE,
         "cascade": {"fusion": "last", "stages": STAGES},
         "settings": {"queries": 40, "choosing": 20, "reporting": 20, "candidates": 30, "budget_ms": 100.0},
+        "budget_reference": None, "population": {"text": "2 of 40 queries have no relevant candidate"},
         "warnings": ["few <queries>"],
         "costs": [{"stage": NAME, "fixed": 1.0, "per_pair": 0.1, "per_token": 0.001, "error": 0.02, "points": 9}],
         "overhead_ms": 0.3,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cascaderank import Cascade, StoreError
+from cascaderank import Cascade, Store, StoreError
 from cascaderank.cli.main import main
 from cascaderank.config import CascadeConfig, Dynamic, Stage, read_config
 from cascaderank.evaluate import load_beir, ndcg
@@ -21,7 +22,12 @@ from cascaderank.kernels import Choices
 from cascaderank.model import load_spec
 from cascaderank.outputs import limit_score, min_logit
 from cascaderank.schedule import Workers
-from cascaderank.tune.scores import data_digest, load_or_encode, score_all, score_path
+from cascaderank.tune.file_names import data_digest, score_path, store_path
+from cascaderank.tune.page import write_report
+from cascaderank.tune.population import source_warnings
+from cascaderank.tune.run import FILES
+from cascaderank.tune.scores import load_or_encode, score_all
+from cascaderank.tune.settings import TuneSettings
 from cascaderank.tune.write import chosen_config, write_config
 from decoder_graph import make_decoder
 from tiny import make_encoder
@@ -120,6 +126,11 @@ def test_every_choice_is_reported_on_the_half_that_did_not_choose(found: dict[st
     assert "only 80 labelled queries" in found["warnings"][0]
 
 
+def test_what_is_timed_is_not_what_is_checked(found: dict[str, Any]) -> None:
+    assert len(found["timed_ids"]) == found["settings"]["cost_queries"] == 8
+    assert not set(found["timed_ids"]) & set(found["per_query_ids"])
+
+
 def test_the_certified_cascade_meets_its_promise_here(found: dict[str, Any], tuned: Path) -> None:
     guarantee = found["guarantee"]
     assert guarantee["p_value"] <= 0.05
@@ -160,12 +171,125 @@ def test_margins_can_be_certified(
     assert all(stage.keep == 20 for stage in stages)
 
 
-def test_a_budget_can_be_a_share_of_the_whole(collection: Path, two_stages: Path, tmp_path: Path) -> None:
+def test_the_files_own_limits_hold_in_its_own_row(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is reported of the file is what it does, limits included; what is written has none, and says so."""
+    file = two_stages.with_name("limited.toml")
+    text = two_stages.read_text(encoding="utf-8")
+    file.write_text(
+        text.replace("weight = 0.5", "weight = 0.5\nmargin = 0.25").replace(
+            "keep = 5", "keep = 5\nmin_score = 1.0\ndynamic = { mass = 0.7, temperature = 2.0 }"
+        ),
+        encoding="utf-8",
+    )
+    arguments = ["tune", file, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
+    assert main([*map(str, arguments), "--budget-ms", "10000"]) == 0
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    row, names = found["held_back"]["cascade file"], set(found["per_query_ids"])
+    data = load_beir(collection, "dev")
+    held = [request for request in make_requests(data, 20) if request.query_id in names]
+    with Cascade.load(file) as cascade:
+        rankings = [request.answer(cascade, None) for request in held]
+    values = [
+        ndcg(data.qrels[request.query_id], ranked_ids(ranking, request.ids))
+        for request, ranking in zip(held, rankings, strict=True)
+    ]
+    assert row["ndcg_10"] == pytest.approx(np.mean(values), abs=1e-6)
+    pairs = [np.mean([ranking.trace.stages[stage].candidates_in for ranking in rankings]) for stage in (0, 1)]
+    assert row["pairs"] == pytest.approx(pairs)
+    assert pairs[1] < 20  # the margin cuts more than keep does
+    assert row["limits"] == ["bi: margin", "ce: min_score, dynamic"]
+    assert "limits of the cascade file (bi: margin; ce: min_score, dynamic)" in " ".join(found["warnings"])
+    assert "with its limits" in capsys.readouterr().out.replace("\n", " ")
+    for stage in read_config(tmp_path / "recommended.toml").stages:
+        assert (stage.margin, stage.min_score, stage.dynamic) == (None, None, None)
+
+
+def test_a_budget_can_be_a_share_of_the_whole(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["tune", two_stages, "--data", collection, "--candidates", "20", "--queries", "20", "--out", tmp_path]
     assert main([*map(str, arguments), "--budget-share", "0.5"]) == 0
-    settings = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["settings"]
+    found = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    settings, reference = found["settings"], found["budget_reference"]
     assert settings["budget_share"] == 0.5
-    assert 0 < settings["budget_ms"] != 200.0
+    assert settings["budget_ms"] == 0.5 * reference["p50_ms"] > 0
+    assert set(reference["keeps"]) <= {0, 20} != {0}
+    used = " → ".join(name + " 20" for name, keep in zip(("bi", "ce"), reference["keeps"], strict=True) if keep)
+    assert f"of {used}, the slowest without cut-offs" in capsys.readouterr().out
+    assert "the slowest without cut-offs" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_files_of_trec_with_grades(
+    collection: Path, two_stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Grade 1 counts for nDCG alone; an id without a UTF-8 form is an id like others."""
+    whole = load_beir(collection, "dev")
+    corpus = {("\ud800" if name == "d1" else name): text for name, text in whole.corpus.items()}
+    rows = [json.dumps({"_id": name, "text": text}) for name, text in corpus.items()]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    lines = [f"{name}\t{text}" for name, text in whole.queries.items()]
+    (tmp_path / "queries.tsv").write_text("\n".join(lines), encoding="utf-8")
+    graded = {name: {one: 1 + place for place, one in enumerate(whole.qrels[name])} for name in whole.queries}
+    lines = [f"{name} 0 {one} {grade}" for name, judged in graded.items() for one, grade in judged.items()]
+    (tmp_path / "qrels.txt").write_text("\n".join(lines), encoding="utf-8")
+    out = tmp_path / "out"
+    arguments = ["tune", two_stages, "--corpus", tmp_path / "corpus.jsonl", "--queries-file", tmp_path / "queries.tsv"]
+    arguments += ["--qrels", tmp_path / "qrels.txt", "--relevant-from", "2", "--candidates", "20", "--queries", "30"]
+    assert main([*map(str, arguments), "--out", str(out), "--budget-ms", "10000"]) == 0
+    found = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert found["data"] == "corpus.jsonl, qrels.txt, BM25"
+    names = set(found["per_query_ids"])
+    data = whole._replace(corpus=corpus, queries={name: text for name, text in whole.queries.items() if name in names})
+    kept, gained = [], []
+    with Cascade.load(two_stages) as cascade:
+        for request in make_requests(data, 20):
+            judged, ranking = graded[request.query_id], request.answer(cascade, None)
+            order = ranked_ids(ranking, request.ids)
+            gained.append(ndcg(judged, order))
+            inside = [judged.get(one, 0) >= 2 for one in order]
+            if any(inside):
+                kept.append(sum(inside[: ranking.kept]) / sum(inside))
+    assert 0 < len(kept) < len(names) == 15
+    assert found["population"]["reporting_without_relevant"] == 15 - len(kept)
+    assert found["held_back"]["cascade file"]["recall"] == pytest.approx(np.mean(kept))
+    assert found["held_back"]["cascade file"]["ndcg_10"] == pytest.approx(np.mean(gained), abs=1e-6)
+    assert "queries have no relevant candidate of grade 2 or more" in capsys.readouterr().out
+
+
+def test_an_id_without_a_utf_8_form_is_shown_as_an_escape(tmp_path: Path, found: dict[str, Any]) -> None:
+    lost = [{"query_id": "q\ud800", "query": "red", "relevant": 1, "lost": {"bi": 1}}]
+    write_report({**found, "lost": lost}, tmp_path)
+    assert r"<td class=left>q\ud800</td>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["lost"] == lost
+
+
+def test_a_dense_first_pass_and_a_file_that_knows_the_labels(collection: Path, tuned: Path, tmp_path: Path) -> None:
+    """The corpus is encoded once for both; a path through cut-offs that labels decided is no path fixed in advance."""
+    arguments = ["tune", tuned / "certified.toml", "--data", collection, "--candidates", "10", "--queries", "30"]
+    arguments += ["--first-pass", "dense", "--store", tmp_path / "docs.store", "--out", tmp_path / "out"]
+    assert main([*map(str, arguments), "--budget-ms", "10000", "--max-recall-loss", "0.3"]) == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert found["data"].endswith(", dev, bi")
+    assert len(Store.open(tmp_path / "docs.store")) == 60
+    assert not list((tmp_path / "out" / "scores").glob("*.store"))
+    assert sum("certified.toml was written by `cascaderank tune`" in text for text in found["warnings"]) == 1
+    assert source_warnings(tuned / "certified.toml", TuneSettings()) == []
+
+
+def test_a_file_written_by_hand_may_be_certified(two_stages: Path, tuned: Path) -> None:
+    settings = TuneSettings(max_recall_loss=0.1)
+    assert source_warnings(two_stages, settings) == source_warnings(None, settings) == []
+    for name in ("recommended", "best", "plateau", "exhaustive", "certified"):
+        assert len(source_warnings(tuned / f"{name}.toml", settings)) == 1
+
+
+def test_the_help_names_every_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["tune", "--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in FILES)
 
 
 def test_a_store_made_ahead_is_read_and_nothing_is_encoded_again(
@@ -263,13 +387,46 @@ def test_another_model_and_other_data_never_meet_these_scores(
         store = load_or_encode(cascade, requests, tmp_path / "scores")
     flow = Flow(first, workers)
     for asked in (requests, requests[:1]):  # one of the two is the damaged one
-        path = score_path(tmp_path / "scores", flow.specs[0], flow.stages[0], data_digest(asked))
+        path = score_path(tmp_path / "scores", flow.scorers[0].part, flow.stages[0], data_digest(asked))
         if path == damaged:
             with pytest.raises(StoreError, match="delete it"):
                 score_all(flow, asked, store, tmp_path / "scores")
         else:
             score_all(flow, asked, store, tmp_path / "scores")
     workers.close()
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A session of another provider, as far as naming a file goes."""
+
+    provider: str
+
+
+def test_another_arithmetic_never_meets_these_scores(models: Path, tmp_path: Path) -> None:
+    """OpenVINO computes the same folder in bfloat16, CUDA sums in another order; a CPU's files keep their old names."""
+    plain = Stage(models / "bi", keep=5)
+    stages = [plain, Stage(models / "ce", keep=5)]
+    rounded = replace(plain, precision="bf16", provider="openvino")
+    workers = Workers(1)
+    bi, ce = (scorer.part for scorer in Flow(CascadeConfig(tuple(stages)), workers).scorers)
+    workers.close()
+
+    def scores(provider: str, stage: Stage) -> Path:
+        return score_path(tmp_path, replace(bi, session=Elsewhere(provider)), stage, "data")  # type: ignore[arg-type]
+
+    def vectors(providers: list[str], first: Stage = plain) -> Path:
+        return store_path(tmp_path, [bi.spec, ce.spec], [first, stages[1]], providers, "data")
+
+    names = {scores("cpu", plain), scores("cuda", plain), scores("openvino", plain), scores("openvino", rounded)}
+    assert len(names) == 4
+    before = hashlib.sha256(f"{bi.spec.digest} data False ".encode()).hexdigest()[:16]
+    assert scores("cpu", plain).name == f"bi-{before}.npy"
+    everywhere = {vectors([provider, "cpu"]) for provider in ("cpu", "cuda", "openvino")}
+    assert len({*everywhere, vectors(["openvino", "cpu"], rounded)}) == 4
+    assert vectors(["cpu", "cuda"]) == vectors(["cpu", "cpu"])  # what is kept for pairs are tokens
+    before = hashlib.sha256(" ".join(["data", *sorted([bi.spec.digest, ce.spec.digest])]).encode()).hexdigest()[:16]
+    assert vectors(["cpu", "cpu"]).name == f"encoded-{before}.store"
 
 
 def test_a_written_cascade_reads_back_as_it_was(models: Path, tmp_path: Path) -> None:

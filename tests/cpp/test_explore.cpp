@@ -36,8 +36,9 @@ struct Case {
     Scores low, margins, masses, temperatures;
     Scores ndcg, recall, ms;
     Indices pairs;
+    Score least_gain = 1;
 
-    ScoreTable table() const { return {cu_candidates, first, logits, gains, ideal, cost, fixed, stages}; }
+    ScoreTable table() const { return {cu_candidates, first, logits, gains, ideal, cost, fixed, stages, least_gain}; }
     Choices choices() const { return {keeps, low, margins, masses, temperatures}; }
     void run(const Fusion& fusion) {
         const std::size_t cells = keeps.size() / static_cast<std::size_t>(stages) * (cu_candidates.size() - 1);
@@ -97,6 +98,30 @@ TEST(Explore, ByHand) {
     EXPECT_EQ(made.ndcg, (Scores{1, second, 0.5F, 0.5F, second}));
 }
 
+TEST(Explore, RecallCountsFromTheLeastGain) {
+    Case made;
+    made.stages = 1;
+    made.cu_candidates = {0, 3, 5};
+    made.logits = {3, 2, 1, 0, 0};
+    made.gains = {1, 3, 7, 1, 1};
+    made.ideal = {1, 1};
+    made.cost = Scores(5, 1);
+    made.fixed = {0};
+    made.keeps = {1, 2};
+    made.low = made.margins = made.masses = Scores(2, kNone);
+    made.temperatures = {1};
+    made.run({});
+    EXPECT_EQ(made.recall, (Scores{1.0F / 3, 0.5F, 2.0F / 3, 1.0F}));
+    made.least_gain = 3;
+    made.run({});
+    EXPECT_EQ(made.recall[0], 0.0F);
+    EXPECT_EQ(made.recall[2], 0.5F);
+    EXPECT_TRUE(std::isnan(made.recall[1]));
+    EXPECT_TRUE(std::isnan(made.recall[3]));
+    made.least_gain = 0;
+    EXPECT_THROW(made.run({}), std::invalid_argument);
+}
+
 TEST(Explore, EqualsThePoolWhateverCameBefore) {
     for (std::uint64_t round = 0; round < 200; ++round) {
         SCOPED_TRACE(round);
@@ -141,7 +166,11 @@ TEST(Explore, EqualsThePoolWhateverCameBefore) {
                 kept += made.gains[begin + static_cast<std::size_t>(candidate)];
             for (Index i = 0; i < size; ++i)
                 all += made.gains[begin + static_cast<std::size_t>(i)];
-            EXPECT_FLOAT_EQ(made.recall[cell], all == 0.0 ? 1.0F : static_cast<Score>(kept / all));
+            if (all == 0.0) {
+                EXPECT_TRUE(std::isnan(made.recall[cell]));
+            } else {
+                EXPECT_FLOAT_EQ(made.recall[cell], static_cast<Score>(kept / all));
+            }
             pool.finish(size);
             double sum = 0.0;
             for (std::size_t place = 0; place < std::min<std::size_t>(10, static_cast<std::size_t>(size)); ++place) {

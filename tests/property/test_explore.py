@@ -62,6 +62,7 @@ def test_an_explored_choice_equals_the_pool(
     column = st.lists(score, min_size=size, max_size=size)
     first = [data.draw(column) for _ in range(queries)]
     logits = [[data.draw(column) for _ in range(stages)] for _ in range(queries)]
+    least = data.draw(st.integers(1, 3))
     grades = [data.draw(st.lists(st.sampled_from([0, 0, 1, 3]), min_size=size, max_size=size)) for _ in range(queries)]
     lines = [(1.0, 0.0), *((0.5 + stage, 0.25) for stage in range(stages))]
     maps = [kernels.Calibration(slope, slope, offset, [], []) for slope, offset in lines]
@@ -85,6 +86,7 @@ def test_an_explored_choice_equals_the_pool(
         np.array(ideal, np.float32),
         cost,
         fixed,
+        2.0**least - 1,
     )
     choices = kernels.Choices(
         np.array(keeps, np.int64),
@@ -99,9 +101,10 @@ def test_an_explored_choice_equals_the_pool(
             )
             ids = [str(place) for place in order]
             assert found.ndcg[number, query] == pytest.approx(ndcg(judged[query], ids), abs=1e-6)
-            relevant = any(grades[query])
-            kept = recall(judged[query], ids, len(alive)) if alive else 0.0
-            assert found.recall[number, query] == pytest.approx(kept if relevant else 1.0)
+            relevant = {name: int(grade >= least) for name, grade in judged[query].items()}
+            kept = recall(relevant, ids, len(alive)) if alive else 0.0
+            expected = kept if any(relevant.values()) else math.nan
+            assert found.recall[number, query] == pytest.approx(expected, nan_ok=True)
             assert found.pairs[number, query].tolist() == pairs
             if not any(low or margin or share for low, margin, share in limits[number]) and len(set(pairs)) == 1:
                 used = [stage for stage in range(stages) if pairs[stage]]

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascaderank import kernels
+from cascaderank import InputError, kernels
+from cascaderank.calibration import Calibration
+from cascaderank.config import CascadeConfig, Stage
+from cascaderank.documents import Document
+from cascaderank.evaluate import ndcg
 from cascaderank.evaluate.report.svg import Plot, log_ticks, ticks
-from cascaderank.tune.cost import fit_cost
-from cascaderank.tune.explore import Explorer, all_choices, count_choices, cut_offs, select
+from cascaderank.evaluate.requests import Request
+from cascaderank.model import load_spec
+from cascaderank.tune.budget import reference_place
+from cascaderank.tune.certified import certified_choice
+from cascaderank.tune.cost import StageCost, fit_cost
+from cascaderank.tune.explore import (
+    Explorer,
+    all_choices,
+    count_choices,
+    cut_offs,
+    make_table,
+    relevant_counts,
+    select,
+)
+from cascaderank.tune.figures import figures
 from cascaderank.tune.folds import cross_validate
+from cascaderank.tune.lost import find_lost
 from cascaderank.tune.pareto import answering, as_good, beside_chosen, front, recommend, verdicts
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.policies import learn_temperatures, tune_policies
+from cascaderank.tune.population import calibration_warnings, describe_population
 from cascaderank.tune.run import halves
+from cascaderank.tune.scores import Scores
+from cascaderank.tune.settings import TuneSettings
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4])
@@ -73,6 +96,16 @@ def test_recommend_takes_the_cheapest_that_does_as_well() -> None:
     chosen, _, note = recommend(ndcg, ms, keeps, everything, 5.0)
     assert chosen == 2
     assert "no choice meets 5 ms" in note
+
+
+def test_a_share_is_of_what_is_as_good_and_slow() -> None:
+    """The cheap one is best by a hair: its time is no measure of the work that is to be saved."""
+    generator = np.random.default_rng(2)
+    base = generator.uniform(0.3, 0.7, 60).astype(np.float32)
+    noise = generator.normal(0, 0.05, 60).astype(np.float32)
+    ndcg = np.stack([base + 0.001, base + noise - noise.mean(), base - 0.1])
+    assert reference_place(ndcg, np.array([2.0, 700.0, 900.0])) == 1
+    assert reference_place(ndcg[[0, 2]], np.array([2.0, 900.0])) == 0  # the slow one is worse, and that is proven
 
 
 def test_a_stage_that_adds_nothing_does_not_pay() -> None:
@@ -166,6 +199,96 @@ def test_the_plateau_rule_takes_the_smallest_cut_off_that_loses_too_little() -> 
         assert recalls == sorted(recalls)
         assert curve.points[-1].loss == 0.0
     assert curves[0].points[-1].recall == 1.0
+
+
+def with_idle(made: Explorer, queries: int) -> Explorer:
+    """The same with as many more queries in front that have no relevant candidate."""
+    table = made.table
+    size = int(table.cu_candidates[1])
+    copied = slice(0, queries * size)
+    more = kernels.ScoreTable(
+        np.arange(0, (table.queries + queries) * size + 1, size),
+        None,
+        np.concatenate([table.logits[:, copied], table.logits], axis=1),
+        np.concatenate([np.zeros(queries * size, np.float32), table.gains]),
+        np.concatenate([table.ideal[:queries], table.ideal]),
+        np.concatenate([table.cost[:, copied], table.cost], axis=1),
+        table.fixed,
+    )
+    return replace(made, table=more)
+
+
+def test_a_plateau_is_that_of_the_queries_with_something_to_lose() -> None:
+    made, grid = explorer(), [1, 2, 5, 10, 20, 40]
+    alone = plateau_curves(made, ["a", "b"], grid, np.arange(60), tolerance=0.05)
+    assert plateau_curves(with_idle(made, 60), ["a", "b"], grid, np.arange(120), tolerance=0.05) == alone
+    found = figures(with_idle(made, 60).run(kernels.Choices.fixed(np.array([[2, 1]])), np.arange(120)))
+    assert found["recall"] == figures(made.run(kernels.Choices.fixed(np.array([[2, 1]])), np.arange(60)))["recall"] < 1
+
+
+@pytest.mark.parametrize("certify", ["keep", "margin"])
+def test_a_certificate_is_of_the_queries_with_something_to_lose(certify: str) -> None:
+    """However many others there are: they would pass for queries that lose nothing, and the rest could lose more."""
+    config = CascadeConfig((Stage("a", keep=10), Stage("b", keep=4)))
+    settings = TuneSettings(max_recall_loss=0.1, certify=certify)
+    halves = [np.arange(0, 200, 2), np.arange(1, 200, 2)]
+    made = explorer(200)
+    alone, choice, _ = certified_choice(made, config, 40, *halves, settings)
+    beside, same, lines = certified_choice(
+        with_idle(made, 100), config, 40, *(np.concatenate([np.arange(100), 100 + half]) for half in halves), settings
+    )
+    assert beside["p_value"] == alone["p_value"] <= 0.05
+    assert beside["held_back_loss"] == alone["held_back_loss"]
+    assert (beside["queries"], beside["without_relevant"]) == (100, 100)
+    assert not alone["cuts_nothing"]
+    assert same.keeps.tolist() == choice.keeps.tolist()
+    assert "have a relevant candidate" in " ".join(lines)
+
+
+def test_relevant_is_what_has_the_grade_asked_for() -> None:
+    """Two queries: the stage puts the grade 1 first, then the grade 2; the second query has nothing of grade 2."""
+    requests = [
+        Request(f"q{number}", "", ("a", "b", "c", "d"), (4.0, 3.0, 2.0, 1.0), tuple[Document, ...]())
+        for number in (1, 2)
+    ]
+    qrels = {"q1": {"a": 1, "b": 2}, "q2": {"a": 1, "b": 1}}
+    logits = np.array([[4.0, 3.0, 2.0, 1.0] * 2], np.float32)
+    scores = Scores(np.array([0, 4, 8]), logits[0], logits, np.ones((1, 8), np.float32))
+    fusion = kernels.Fusion("last", "z-score", 60.0, [], [])
+    for least, recall, ids in ((1, [0.5, 0.5], ["q1", "q2"]), (2, [0.0], ["q1"])):
+        table = make_table(scores, requests, qrels, [StageCost(0.0, 1.0, 0.0, 0.0, 0)], least)
+        made, both = Explorer(table, fusion, 0.0), np.arange(2)
+        found = made.run(kernels.Choices.fixed(np.array([[1]])), both)
+        assert found.recall[0][~np.isnan(found.recall[0])].tolist() == recall
+        assert found.ndcg[0].tolist() == pytest.approx([ndcg(qrels[name], ["a", "b", "c", "d"]) for name in qrels])
+        lost = find_lost(made, ["s"], np.array([1]), requests, both)
+        assert [entry["query_id"] for entry in lost] == ids
+        assert [entry["lost"] for entry in lost] == [{"s": 1}] * len(ids)
+        assert relevant_counts(select(table, np.array([1, 0]))).tolist() == ([2, 2] if least == 1 else [0, 1])
+
+
+def test_a_half_without_anything_relevant_is_refused_before_the_work() -> None:
+    requests = [Request(f"q{n}", "", ("a",), (1.0,), tuple[Document, ...]()) for n in range(8)]
+    qrels = {f"q{n}": {"a": 1 if n % 2 else 0, "b": 1} for n in range(8)}
+    first, second = np.array([0, 1, 2, 3]), np.array([4, 5, 6, 7])
+    found = describe_population(requests, qrels, first, second, TuneSettings())
+    assert (found["choosing_without_relevant"], found["reporting_without_relevant"]) == (2, 2)
+    assert "4 of 8 queries have no relevant candidate (2 of those to choose with, 2 held back)" in found["text"]
+    with pytest.raises(InputError, match="held back has a candidate of grade 1"):
+        describe_population(requests, qrels, np.array([1, 3, 5, 7]), np.array([0, 2, 4, 6]), TuneSettings())
+    with pytest.raises(InputError, match="to choose with has a candidate of grade 2"):
+        describe_population(requests, qrels, first, second, TuneSettings(relevant_from=2))
+    with pytest.raises(InputError, match=r"here are 2 \(2 more have no relevant candidate"):
+        describe_population(requests, qrels, first, second, TuneSettings(max_recall_loss=0.5))  # 4 would not do either
+
+
+def test_a_calibration_to_another_notion_of_relevant_is_named(models: Path) -> None:
+    spec = load_spec(models / "ce2")
+    assert calibration_warnings(["ce2"], [replace(spec, calibration=None)], 2) == []
+    fitted = replace(spec, calibration=Calibration("platt", fitted_on={"relevant_from": 2}))
+    assert calibration_warnings(["ce2"], [fitted], 2) == []
+    (said,) = calibration_warnings(["ce2"], [fitted], 1)
+    assert "grade 2 and more" in said
 
 
 def test_exploring_parts_on_several_cores_changes_nothing() -> None:

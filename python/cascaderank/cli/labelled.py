@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,13 @@ def read_labelled(options: argparse.Namespace, cascade: Cascade | None) -> Label
     """Read the collection and find the candidates; ``cascade`` has the bi-encoder of a dense first pass; None: none."""
     from cascaderank.evaluate.requests import evenly
 
-    data, what = read_judgements(options)
+    found = find_candidates(options, cascade, *read_judgements(options))
+    return found if options.queries is None else replace(found, requests=evenly(found.requests, options.queries))
+
+
+def find_candidates(options: argparse.Namespace, cascade: Cascade | None, data: BeirData, what: str) -> Labelled:
+    """``read_labelled`` of judgements that were read before; ``what`` is what to call them."""
     requests, how, store = _find_candidates(options, cascade, data)
-    if options.queries is not None:
-        requests = evenly(requests, options.queries)
     return Labelled(data, requests, f"{what}, {how}", _is_packaged(options), store)
 
 

@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascaderank.cli.arguments import add_command, positive_integer, positive_number
+from cascaderank.cli.arguments import add_command, positive_number
+from cascaderank.cli.evaluate import add_collection
 
 if TYPE_CHECKING:
+    from cascaderank.cascade import Cascade
+    from cascaderank.cli.labelled import Labelled
+    from cascaderank.config import CascadeConfig
     from cascaderank.evaluate import BeirData
+    from cascaderank.store import Store
 
 _TEXT = """\
 Choose a cascade's cut-offs from labelled queries. Every stage scores every candidate of the first pass once (kept on
 disk under --out, so a killed run goes on); then all combinations of cut-offs, stages left out included, are read off
 that table. Half of the queries choose, the other half is what is reported.
 
-Written to --out: recommended.toml (for --budget-ms), certified.toml (with --max-recall-loss), per_query.toml (where a
-rule per query saves time), report.html and report.json. --data is a folder in the layout of BEIR (corpus.jsonl,
-queries.jsonl, qrels/SPLIT.tsv); its documents are encoded ahead.
+The collection is a folder in the layout of BEIR (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), files in TREC's
+formats, or by default the packaged questions about Python's documentation. Documents are encoded ahead.
+
+Written to --out:
+  recommended.toml   the cheapest within --budget-ms that does as well as the best within it
+  best.toml          the best within the budget
+  plateau.toml       the plateau rule's choice, whatever it costs
+  exhaustive.toml    the best without cut-offs
+  certified.toml     with --max-recall-loss: what passes the test
+  per_query.toml     where a rule per query saves time
+  report.html, report.json
 """
 _EXAMPLES = """\
   cascaderank tune cascade.toml --data beir/scifact --split train
   cascaderank tune cascade.toml --data beir/scifact --budget-ms 100 --queries 200 --candidates 500
+  cascaderank tune cascade.toml --data beir/scifact --first-pass hybrid --budget-share 0.125
   cascaderank tune cascade.toml --data my-data --run bm25.trec --max-recall-loss 0.02 --confidence 0.9
+  cascaderank tune cascade.toml --corpus corpus.jsonl --queries-file q.tsv --qrels qrels.txt --relevant-from 2
 """
 
 
 def add_parser(commands: Any) -> None:
     parser = add_command(commands, "tune", "choose cut-offs from labelled queries, with evidence", _TEXT, _EXAMPLES)
     parser.add_argument("cascade", metavar="CASCADE.toml", nargs="?", type=Path, help="default: the installed models'")
-    parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder in the layout of BEIR")
-    parser.add_argument("--split", default="dev", help="of the judgements; default: dev")
-    parser.add_argument(
-        "--run", type=Path, metavar="FILE", dest="run_file", help="candidates (TREC run); default: BM25"
-    )
-    parser.add_argument(
-        "--candidates", type=positive_integer, default=1000, metavar="N", help="of the first pass; default: 1000"
-    )
-    parser.add_argument(
-        "--queries", type=positive_integer, metavar="N", help="use N evenly chosen queries; default: all of the split"
-    )
-    parser.add_argument(
-        "--store", type=Path, metavar="FOLDER", help="read encoded documents from it, or write them there"
-    )
+    add_collection(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--budget-ms", type=positive_number, default=200.0, metavar="MS", help="for the P50; default: 200"
     )
     budget.add_argument(
-        "--budget-share", type=_share, metavar="S", help="instead: this share of the best without cut-offs' P50"
+        "--budget-share", type=_share, metavar="S", help="instead: this share of the P50 without cut-offs"
     )
     parser.add_argument(
         "--max-recall-loss", type=_share, metavar="A", help="certify cut-offs that lose at most this share on average"
@@ -83,14 +86,10 @@ def some_queries(data: BeirData, count: int | None) -> BeirData:
 
 def run(options: argparse.Namespace) -> int:
     from cascaderank.cascade import default_config
-    from cascaderank.cli.collection import encode_candidates
+    from cascaderank.cli.labelled import read_judgements
     from cascaderank.cli.terminal import console, progress
     from cascaderank.cli.tune_show import show
     from cascaderank.config import read_config
-    from cascaderank.evaluate import load_beir
-    from cascaderank.evaluate.candidates import requests_from_run, require_candidates
-    from cascaderank.evaluate.requests import make_requests
-    from cascaderank.evaluate.trec import read_run
     from cascaderank.tune.page import write_report
     from cascaderank.tune.run import run_tune
     from cascaderank.tune.settings import TuneSettings, check_settings
@@ -105,21 +104,44 @@ def run(options: argparse.Namespace) -> int:
         confidence=options.confidence,
         certify=options.certify,
         seed=options.seed,
+        relevant_from=options.relevant_from,
     )
     config = default_config() if options.cascade is None else read_config(options.cascade)
-    data = some_queries(load_beir(options.data, options.split), options.queries)
+    data, what = read_judgements(options)
+    data = some_queries(data, options.queries)
     check_settings(len(data.queries), settings)
-    if options.run_file is not None:
-        requests = requests_from_run(data, read_run(options.run_file), options.candidates)
-        require_candidates(requests)
-    else:
-        with progress("first pass: queries") as report:
-            requests = make_requests(data, options.candidates, report)
+    labelled = _find_candidates(options, config, data, what)
     known = None
-    if options.store is not None:
-        known = partial(encode_candidates, data=data, requests=requests, file=options.store, packaged=False)
-    found = run_tune(config, requests, data.qrels, options.out, settings, progress, known)
-    found["data"] = f"{options.data.resolve().name}, {options.split}"
+    if options.store is not None or labelled.packaged or labelled.store is not None:
+        known = partial(_known_store, labelled, options.store)
+    found = run_tune(
+        config, labelled.requests, labelled.qrels, options.out, settings, progress, known, source=options.cascade
+    )
+    found["data"] = labelled.what
     write_report(found, options.out)
     show(screen, found, options.out)
     return 0
+
+
+def _find_candidates(options: argparse.Namespace, config: CascadeConfig, data: BeirData, what: str) -> Labelled:
+    """Candidates of every query. A first pass by vectors is searched with the cascade's own bi-encoder."""
+    from cascaderank.cascade import Cascade
+    from cascaderank.cli.labelled import find_candidates
+    from cascaderank.cli.terminal import busy
+    from cascaderank.evaluate.candidates import require_candidates
+
+    if options.run_file is not None:
+        labelled = find_candidates(options, None, data, what)
+        require_candidates(labelled.requests)
+        return labelled
+    if options.first_pass == "bm25":
+        return find_candidates(options, None, data, what)
+    with busy("loading models"):
+        cascade = Cascade(replace(config.for_documents(True), deadline_ms=None))
+    with cascade:
+        return find_candidates(options, cascade, data, what)
+
+
+def _known_store(labelled: Labelled, file: Path | None, cascade: Cascade) -> Store:
+    """What holds every candidate: the corpus's store where the first pass had it encoded, else that of ``file``."""
+    return labelled.encode(cascade, file) if labelled.store is None else labelled.store

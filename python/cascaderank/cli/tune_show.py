@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cascaderank.cli.terminal import counted, milliseconds
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
+from cascaderank.tune.figures import row_words, share_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
         f"{explored['seconds']:.2f} s"
     )
     screen.print(f"{machine['cores']} cores, {machine['processor'] or machine['machine']}", style="dim")
+    screen.print(found["population"]["text"], soft_wrap=True)
     for warning in found["warnings"]:
         screen.print(f"warning: {warning}", style="yellow")
     names = [stage["name"] for stage in found["cascade"]["stages"]]
@@ -34,6 +36,7 @@ def show(screen: Console, found: Mapping[str, Any], folder: Path) -> None:
     screen.print(_front(found, names))
     screen.print(_held_back(found, names))
     _say_stages(screen, found)
+    _say_budget(screen, found, names)
     _say_choice(screen, found, names)
     _say_folds(screen, found)
     _say_guarantee(screen, found, names)
@@ -80,7 +83,7 @@ def _held_back(found: Mapping[str, Any], names: Sequence[str]) -> Table:
     table = _table(f"\nOn the {count} held-back queries", ["", "cut-offs", "P50", "nDCG@10 (95 %)", "recall kept"])
     for name, row in found["held_back"].items():
         quality = f"{row['ndcg_10']:.3f} {interval(row['ndcg_10_interval'])}"
-        table.add_row(name, cuts(names, row["keeps"]), milliseconds(row["p50_ms"]), quality, f"{row['recall']:.3f}")
+        table.add_row(name, row_words(names, row), milliseconds(row["p50_ms"]), quality, f"{row['recall']:.3f}")
     return table
 
 
@@ -95,6 +98,12 @@ def _say_stages(screen: Console, found: Mapping[str, Any]) -> None:
                 f"{held['difference']:+.3f} {interval(held['interval'])})"
             )
         screen.print(text, soft_wrap=True)
+
+
+def _say_budget(screen: Console, found: Mapping[str, Any], names: Sequence[str]) -> None:
+    reference = found["budget_reference"]
+    if reference is not None:
+        screen.print(f"\n{share_words(names, found)}", soft_wrap=True)
 
 
 def _say_choice(screen: Console, found: Mapping[str, Any], names: Sequence[str]) -> None:

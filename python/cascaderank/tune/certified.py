@@ -9,7 +9,8 @@ import numpy as np
 from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.metrics import bootstrap_interval
 from cascaderank.kernels import Choices, Int64
-from cascaderank.tune.explore import Explorer
+from cascaderank.tune.explore import Explorer, relevant_counts
+from cascaderank.tune.files import MARK
 from cascaderank.tune.guarantee import Certified, certify, fixed_path, margin_path
 from cascaderank.tune.policies import scales
 from cascaderank.tune.settings import TuneSettings
@@ -23,24 +24,26 @@ def certified_choice(
     ``settings.certify`` names the path before anything is looked at: testing both and taking the cheaper would be two
     tests. No path sees a label: cut-offs come from the cascade file, margins from the scores (not the labels) of the
     other half's queries. The realised loss is that of the other half.
+
+    Tested are the queries that have a relevant candidate, and of such ones is the promise: a query with nothing to lose
+    has no loss under any setting, and a share of them would let the others lose more than alpha.
     """
     assert settings.max_recall_loss is not None
     alpha, table = settings.max_recall_loss, explorer.table
-    binary = all(
-        (table.gains[start:end] > 0).sum() <= 1
-        for start, end in zip(table.cu_candidates, table.cu_candidates[1:], strict=False)
-    )
+    binary = bool((relevant_counts(table) <= 1).all())
+    tested = explorer.with_relevant(choosing)
     path = _path(explorer, config, most, reporting, settings.certify)
-    losses = 1.0 - explorer.run(path, choosing).recall.astype(np.float64)
+    losses = 1.0 - explorer.run(path, tested).recall.astype(np.float64)
     passed = certify(losses, alpha, settings.confidence, binary=binary)
     row = slice(passed.step, passed.step + 1)
     choice = Choices(path.keeps[row], path.min_logits[row], path.margins[row], path.masses[row], path.temperatures)
     held = explorer.run(choice, reporting)
-    realised = 1.0 - held.recall[0].astype(np.float64)
+    realised = 1.0 - held.recall[0][~np.isnan(held.recall[0])].astype(np.float64)
     found = {
         "alpha": alpha,
         "confidence": settings.confidence,
-        "queries": len(choosing),
+        "queries": len(tested),
+        "without_relevant": len(choosing) - len(tested),
         "path": settings.certify,
         "keeps": choice.keeps[0].tolist(),
         "margins": [None if value != value else float(value) for value in choice.margins[0]],
@@ -55,12 +58,18 @@ def certified_choice(
         "ndcg_10": float(held.ndcg[0].mean()),
     }
     comment = [
-        "Written by `cascaderank tune`: at most this share of the first pass's relevant candidates is lost on average,",
+        f"{MARK}: at most this share of the first pass's relevant candidates is lost on average,",
         f"{alpha:g} with confidence {settings.confidence:g} ({passed.test}, p = {passed.p_value:.2g}, {passed.queries} "
         "queries),",
-        "for queries exchangeable with the labelled ones; what counts are the candidates that leave the last stage.",
+        "for queries exchangeable with the labelled ones that have a relevant candidate"
+        f"{_grade(settings.relevant_from)}.",
+        "What counts are the candidates that leave the last stage.",
     ]
     return found, choice, comment
+
+
+def _grade(relevant_from: int) -> str:
+    return "" if relevant_from == 1 else f" (grade {relevant_from} or more)"
 
 
 def _path(explorer: Explorer, config: CascadeConfig, most: int, other: Int64, which: str) -> Choices:

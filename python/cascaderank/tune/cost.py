@@ -1,4 +1,8 @@
-"""What a stage costs: milliseconds as a function of pairs and tokens, fitted from measured runs."""
+"""What a stage costs: milliseconds as a function of pairs and tokens, fitted from measured runs.
+
+Micro-batches are no part of it: their number is that of the pairs (CPU), one (a query's vector), or a share of pairs or
+tokens (a device), so that a fit could not tell their cost from the other parts; docs/tuning.md has what is missed.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,11 @@ class Explorer:
     fusion: Fusion
     overhead: float
 
+    def with_relevant(self, queries: Int64) -> Int64:
+        """Those of ``queries`` that have a relevant candidate: recall is a share of nothing for the others."""
+        found: Int64 = queries[relevant_counts(self.table)[queries] > 0]
+        return found
+
     def run(self, choices: Choices, queries: Int64) -> Explored:
         """Explore ``choices`` over some of the queries, on all cores."""
         parts = [part for part in np.array_split(queries, available_cores()) if part.size]
@@ -56,8 +61,10 @@ def make_table(
     requests: Sequence[Request],
     qrels: Mapping[str, Mapping[str, int]],
     costs: Sequence[StageCost],
+    relevant_from: int = 1,
 ) -> ScoreTable:
-    """Join scores with judgements and predicted costs."""
+    """Join scores with judgements and predicted costs; ``relevant_from`` is the lowest grade that counts as relevant
+    for recall (nDCG has its own gains)."""
     gains, ideal = [], []
     for request in requests:
         relevance = qrels[request.query_id]
@@ -73,7 +80,15 @@ def make_table(
         np.array(ideal, np.float32),
         cost.astype(np.float32),
         np.array([one.fixed for one in costs], np.float32),
+        2.0**relevant_from - 1.0,
     )
+
+
+def relevant_counts(table: ScoreTable) -> Int64:
+    """How many relevant candidates each query has; int64 ``[q]``."""
+    before = np.concatenate([[0], np.cumsum(table.relevant)])
+    found: Int64 = np.diff(before[table.cu_candidates]).astype(np.int64)
+    return found
 
 
 def candidates_of(table: ScoreTable, queries: Int64) -> Int64:
@@ -95,6 +110,7 @@ def select(table: ScoreTable, queries: Int64) -> ScoreTable:
         table.ideal[queries],
         np.ascontiguousarray(table.cost[:, rows]),
         table.fixed,
+        table.least_gain,
     )
 
 

@@ -8,7 +8,8 @@ Angelopoulos, Lei, Malik, Jordan, 2021, arXiv 2101.02703), or the exact binomial
 
 The risk is one for the whole cascade, the recall of its final set against the first pass's candidates: certifying
 each stage on its own would not add up (Xu et al., 2024, arXiv 2404.17769). It holds for queries exchangeable with the
-labelled ones, for the same first pass, models and kinds of documents, and says nothing of a single query.
+labelled ones it was tested on (those with a relevant candidate), for the same first pass, models and kinds of
+documents, and says nothing of a single query.
 """
 
 from __future__ import annotations
@@ -81,16 +82,22 @@ def smallest_alpha(queries: int, confidence: float) -> float:
     return -math.expm1(math.log1p(-confidence) / queries)
 
 
-def check_sample(queries: int, alpha: float, confidence: float) -> None:
-    """Refuse a guarantee that no result could support; ``queries`` are those used to choose. Raises ``InputError``."""
+def check_sample(queries: int, alpha: float, confidence: float, idle: int = 0) -> None:
+    """Refuse a guarantee that no result could support; ``queries`` are those used to choose, without the ``idle`` ones
+    that have no relevant candidate. Raises ``InputError``."""
     if not 0.0 < alpha < 1.0 or not 0.0 < confidence < 1.0:
         raise InputError(f"guarantee: max recall loss {alpha} and confidence {confidence} must lie between 0 and 1")
     needed = queries_needed(alpha, confidence)
     if queries < needed:
+        said = f"here are {queries}"
+        if idle:
+            said += f" ({idle} more have no relevant candidate, so nothing to lose)"
+        if queries:
+            said += f", which could certify {smallest_alpha(queries, confidence):.3f} at best"
         raise InputError(
             f"guarantee: a recall loss of at most {alpha:g} at confidence {confidence:g} needs {needed} queries to "
-            f"choose with, {2 * needed} in all because half is held back to report on; here are {queries}, which could "
-            f"certify {smallest_alpha(queries, confidence):.3f} at best. Label more queries, or allow a larger loss"
+            f"choose with, {2 * needed} in all because half is held back to report on; {said}. Label more queries, or "
+            "allow a larger loss"
         )
 
 

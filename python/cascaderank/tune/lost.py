@@ -9,7 +9,7 @@ import numpy as np
 
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Choices, Int64
-from cascaderank.tune.explore import Explorer
+from cascaderank.tune.explore import Explorer, relevant_counts
 
 
 def find_lost(
@@ -22,11 +22,12 @@ def find_lost(
     for number, stage in enumerate(ran):
         rows[number, ran[: number + 1]] = keeps[ran[: number + 1]]
         rows[number, stage] = keeps[stage]
+    queries = explorer.with_relevant(queries)
     recall = explorer.run(Choices.fixed(rows), queries).recall.astype(np.float64)
-    table, found = explorer.table, []
+    found = []
+    counts = relevant_counts(explorer.table)
     for place, query in enumerate(queries.tolist()):
-        own = slice(int(table.cu_candidates[query]), int(table.cu_candidates[query + 1]))
-        relevant = int((table.gains[own] > 0).sum())
+        relevant = int(counts[query])
         left = np.round(np.concatenate([[1.0], recall[:, place]]) * relevant).astype(int)
         dropped = {names[stage]: int(left[number] - left[number + 1]) for number, stage in enumerate(ran)}
         if any(dropped.values()):

@@ -13,13 +13,17 @@ from cascaderank.config import CascadeConfig
 from cascaderank.evaluate.requests import Request
 from cascaderank.job import clock
 from cascaderank.kernels import Choices, Explored, Int64
+from cascaderank.model import ModelSpec
+from cascaderank.tune.budget import uncut_places
 from cascaderank.tune.certified import certified_choice
 from cascaderank.tune.explore import Explorer, join
 from cascaderank.tune.figures import difference, figures
+from cascaderank.tune.files import Files, cascade_files
 from cascaderank.tune.folds import cross_validate
+from cascaderank.tune.limits import describe_limits, file_choice
 from cascaderank.tune.lost import find_lost
 from cascaderank.tune.pareto import answering, beside_chosen, best_uncut, front, recommend, verdicts
-from cascaderank.tune.per_query import Files, report_policies
+from cascaderank.tune.per_query import report_policies
 from cascaderank.tune.plateau import plateau_curves
 from cascaderank.tune.settings import TuneSettings
 
@@ -38,6 +42,7 @@ class Outcome:
 def find_outcome(
     explorer: Explorer,
     config: CascadeConfig,
+    specs: Sequence[ModelSpec],
     names: Sequence[str],
     requests: Sequence[Request],
     grid: Sequence[int],
@@ -59,17 +64,17 @@ def find_outcome(
     curves = plateau_curves(explorer, names, grid, choosing)
     places = np.flatnonzero(allowed)
     on_front = places[front(quality[places], p50[places])]
-    uncut = _uncut(keeps)
+    uncut = uncut_places(keeps)
     exhaustive = best_uncut(explored.ndcg, uncut)
     plateau = np.array([[curve.chosen for curve in curves]], np.int64)
-    files = _files(
+    files = cascade_files(
         keeps, chosen, best, exhaustive, plateau, held, explorer.run(Choices.fixed(plateau), reporting), settings
     )
     guarantee = None
     if settings.max_recall_loss is not None:
         guarantee, choice, lines = certified_choice(explorer, config, max(grid), choosing, reporting, settings)
         files["certified.toml"] = choice, lines
-    own = np.array([[min(stage.keep, max(grid)) for stage in config.stages]], np.int64)
+    own = file_choice(config, specs, max(grid))
     found = {
         "recommended": {
             "keeps": keeps[chosen].tolist(),
@@ -83,7 +88,10 @@ def find_outcome(
             "recommended": _entry(keeps[chosen], held, chosen),
             "best within the budget": _entry(keeps[best], held, best),
             "plateau rule": _entry(plateau[0], explorer.run(Choices.fixed(plateau), reporting)),
-            "cascade file": _entry(own[0], explorer.run(Choices.fixed(own), reporting)),
+            "cascade file": {
+                **_entry(own.keeps[0], explorer.run(own, reporting)),
+                "limits": describe_limits(config, names),
+            },
             "best without cut-offs": _entry(keeps[exhaustive], held, exhaustive),
         },
         "against_exhaustive": _against(held, chosen, exhaustive),
@@ -106,57 +114,11 @@ def find_outcome(
         "per_query": report_policies(explorer, keeps[chosen], choosing, reporting, max(grid), names, files),
         "lost": find_lost(explorer, names, keeps[chosen], requests, reporting),
     }
-    return Outcome(explorer, _row(keeps, chosen), files, found, seconds)
-
-
-def uncut_ms(explorer: Explorer, keeps: Int64, choosing: Int64) -> float:
-    """The predicted P50 of the best choice without cut-offs, by the queries that choose."""
-    uncut = _uncut(keeps)
-    explored = explorer.run(Choices.fixed(keeps[uncut]), choosing)
-    return float(np.median(explored.ms[best_uncut(explored.ndcg, np.arange(len(uncut)))]))
-
-
-def _uncut(keeps: Int64) -> Int64:
-    """Places of the choices that cut nothing, stages left out or not; not that of the first pass alone."""
-    found: Int64 = np.flatnonzero((keeps > 0).any(axis=1) & ((keeps == keeps.max()) | (keeps == 0)).all(axis=1))
-    return found
-
-
-def _row(keeps: Int64, place: int) -> Choices:
-    return Choices.fixed(keeps[place : place + 1])
+    return Outcome(explorer, Choices.fixed(keeps[[chosen]]), files, found, seconds)
 
 
 def _entry(keeps: Int64, found: Explored, row: int = 0) -> dict[str, Any]:
     return {"keeps": keeps.tolist(), **figures(found, row)}
-
-
-def _files(
-    keeps: Int64,
-    chosen: int,
-    best: int,
-    exhaustive: int,
-    plateau: Int64,
-    held: Explored,
-    plateau_held: Explored,
-    settings: TuneSettings,
-) -> Files:
-    """The recommendation, and what it is compared with, so that `evaluate --against` can run them on other queries."""
-    budget = f"for {settings.budget_ms:.{0 if settings.budget_ms >= 10 else 1}f} ms"
-    return {
-        "recommended.toml": (_row(keeps, chosen), _comment(f"recommended {budget}", held, chosen)),
-        "best.toml": (_row(keeps, best), _comment(f"the best {budget}", held, best)),
-        "plateau.toml": (Choices.fixed(plateau), _comment("the plateau rule's choice", plateau_held, 0)),
-        "exhaustive.toml": (_row(keeps, exhaustive), _comment("the best without cut-offs", held, exhaustive)),
-    }
-
-
-def _comment(what: str, held: Explored, place: int) -> list[str]:
-    figure = figures(held, place)
-    low, high = figure["ndcg_10_interval"]
-    return [
-        f"Written by `cascaderank tune`: {what}; predicted P50 {figure['p50_ms']:.0f} ms",
-        f"On held-back queries nDCG@10 is {figure['ndcg_10']:.3f} (95 %: {low:.3f} to {high:.3f}).",
-    ]
 
 
 def _against(held: Explored, chosen: int, exhaustive: int) -> dict[str, Any]:

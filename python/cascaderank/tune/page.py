@@ -11,16 +11,15 @@ from cascaderank.evaluate.report.html import paragraph, section, write_json
 from cascaderank.evaluate.report.reliability import reliability_parts
 from cascaderank.evaluate.report.words import cuts
 from cascaderank.tune.pictures import curve_picture, front_picture
+from cascaderank.tune.rule_sections import guarantee_section, per_query_section
 from cascaderank.tune.sections import (
     check_section,
     choice_section,
     curve_section,
     folds_section,
     front_section,
-    guarantee_section,
     held_back_section,
     lost_section,
-    per_query_section,
     settings_section,
     stages_section,
 )
@@ -29,7 +28,8 @@ from cascaderank.tune.sections import (
 def write_report(found: Mapping[str, Any], folder: Path) -> None:
     """Write ``report.html`` and ``report.json`` (the same numbers) to ``folder``."""
     write_json(found, folder / "report.json")
-    (folder / "report.html").write_text(page(found), encoding="utf-8")
+    # An id may hold a lone surrogate, which has no UTF-8 form: it is shown as an escape.
+    (folder / "report.html").write_text(page(found), encoding="utf-8", errors="backslashreplace")
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -40,7 +40,7 @@ def page(found: Mapping[str, Any]) -> str:
         f"{settings['queries']} labelled queries, {settings['choosing']} of them to choose with and "
         f"{settings['reporting']} held back to report on; {settings['candidates']} candidates; "
         f"{explored['choices']} combinations explored in {explored['seconds']:.2f} s on {machine['cores']} cores "
-        f"({machine['processor'] or machine['machine']})."
+        f"({machine['processor'] or machine['machine']}); {found['population']['text']}."
     )
     tolerance = f"{found['curves'][0]['tolerance']:g}"
     parts = [
@@ -48,7 +48,7 @@ def page(found: Mapping[str, Any]) -> str:
         section(
             f"Recommended for {settings['budget_ms']:g} ms",
             paragraph(cuts(names, found["recommended"]["keeps"]), "main"),
-            choice_section(found),
+            choice_section(found, names),
         ),
         section(
             "On the held-back queries",

@@ -11,9 +11,8 @@ from cascaderank.evaluate.report.words import interval
 from cascaderank.kernels import Choices, Explored, Int64
 from cascaderank.tune.explore import Explorer
 from cascaderank.tune.figures import difference, figures
+from cascaderank.tune.files import MARK, Files
 from cascaderank.tune.policies import PAYS, tune_policies
-
-Files = dict[str, tuple[Choices, list[str]]]
 
 
 def report_policies(
@@ -53,7 +52,7 @@ def report_policies(
         winner = max(paying, key=lambda entry: entry["saved_ms"])
         files["per_query.toml"] = (
             best[winner["kind"]][0].choice,
-            [f"Written by `cascaderank tune`: {winner['kind']} cuts per query, keep is the maximum."],
+            [f"{MARK}: {winner['kind']} cuts per query, keep is the maximum."],
         )
         held = winner["held_back"]
         change = f"{held['difference']:+.3f} {interval(held['interval'])}"

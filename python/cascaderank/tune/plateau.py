@@ -19,7 +19,8 @@ TOLERANCE = 0.01
 @dataclass(frozen=True, slots=True)
 class Point:
     """Recall@keep after a stage (of the first pass's relevant candidates) and what it loses against keeping all that
-    the stage before lets through; intervals are 95 % bootstrap intervals over queries."""
+    the stage before lets through; intervals are 95 % bootstrap intervals over the queries that have
+    a relevant candidate."""
 
     keep: int
     recall: float
@@ -46,7 +47,9 @@ class Curve:
 def plateau_curves(
     explorer: Explorer, names: Sequence[str], grid: Sequence[int], queries: Int64, tolerance: float = TOLERANCE
 ) -> list[Curve]:
-    """One curve per stage, each conditional on the choices before it."""
+    """One curve per stage, each conditional on the choices before it. Queries without a relevant candidate take no
+    part: counted as losing nothing they would make every loss look smaller. Raises ``InputError`` for no others."""
+    queries = explorer.with_relevant(queries)
     chosen: list[int] = []
     curves = []
     for place, name in enumerate(names):

@@ -51,7 +51,7 @@ def learn_temperatures(table: ScoreTable, queries: Int64) -> Float32:
         losses = np.zeros(len(_TEMPERATURES))
         for query in queries.tolist():
             own = slice(int(table.cu_candidates[query]), int(table.cu_candidates[query + 1]))
-            relevant = table.gains[own] > 0
+            relevant = table.relevant[own]
             if not relevant.any():
                 continue
             logits = table.logits[stage, own].astype(np.float64)

@@ -21,10 +21,13 @@ from cascaderank.kernels import Int64
 from cascaderank.model import ModelSpec
 from cascaderank.schedule import Workers
 from cascaderank.store import Store
+from cascaderank.tune.budget import find_reference
 from cascaderank.tune.check import compare_check, run_check
 from cascaderank.tune.cost import CostMeter, measure_overhead
 from cascaderank.tune.explore import Explorer, all_choices, candidates_of, cut_offs, make_table
-from cascaderank.tune.outcome import Outcome, find_outcome, uncut_ms
+from cascaderank.tune.limits import limit_warnings
+from cascaderank.tune.outcome import Outcome, find_outcome
+from cascaderank.tune.population import calibration_warnings, describe_population, sample_warnings, source_warnings
 from cascaderank.tune.scores import Scores, load_or_encode, score_all
 from cascaderank.tune.settings import TuneSettings, check_settings
 from cascaderank.tune.write import chosen_config, write_config
@@ -33,7 +36,6 @@ Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]
 FORMAT = 2
 FILES = ("recommended.toml", "best.toml", "plateau.toml", "exhaustive.toml", "certified.toml", "per_query.toml")
-FEW = 100  # labelled queries below which choices are mostly luck
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,11 @@ class _Scored:
     flow: Flow
     meter: CostMeter
     overhead: float
+    relevant_from: int
 
     def explorer(self, costs: Sequence[Any]) -> Explorer:
-        return Explorer(make_table(self.scores, self.requests, self.qrels, costs), self.flow.fusion, self.overhead)
+        table = make_table(self.scores, self.requests, self.qrels, costs, self.relevant_from)
+        return Explorer(table, self.flow.fusion, self.overhead)
 
 
 def halves(count: int, seed: int) -> tuple[Int64, Int64]:
@@ -67,19 +71,23 @@ def run_tune(
     settings: TuneSettings,
     bars: Bars | None = None,
     known: Callable[[Cascade], Store] | None = None,
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """Score, explore, choose on one half of the queries and report on the other; write the cascade files to ``folder``.
 
     Documents count as known ahead: stages that run only on bare texts are left out. ``bars(text)`` gives a context
     whose value is called with (done, total); ``known(cascade)`` gives a store of all candidates, which are otherwise
-    encoded and kept beside the scores. Raises ``InputError`` for settings that cannot work, and whatever ranking
-    raises.
+    encoded and kept beside the scores; ``source`` is the file that ``config`` was read from. Raises ``InputError`` for
+    settings that cannot work, and whatever ranking raises.
     """
     check_settings(len(requests), settings)
+    choosing, reporting = halves(len(requests), settings.seed)
+    population = describe_population(requests, qrels, choosing, reporting, settings)
     folder.mkdir(parents=True, exist_ok=True)
     bar = bars or _no_bar
     config = config.for_documents(True)
-    timed = evenly(requests, settings.cost_queries)
+    # Of the half that chooses: the other one's requests, which are checked at the end, take no part in a prediction.
+    timed = evenly([requests[query] for query in choosing.tolist()], settings.cost_queries)
     with Cascade(replace(config, deadline_ms=None)) as cascade:
         described, names, specs = describe_cascade(cascade), cascade.names, cascade.models
         if known is not None:
@@ -99,24 +107,25 @@ def run_tune(
         meter = CostMeter(flow, timed, store, config.truncate_query)
         with bar("timing the stages: runs") as report:
             meter.run_all(report)
-        scored = _Scored(requests, qrels, store, scores, flow, meter, overhead)
+        scored = _Scored(requests, qrels, store, scores, flow, meter, overhead, settings.relevant_from)
         costs = meter.take()
         explorer = scored.explorer(costs)
         most = max(len(request.ids) for request in requests)
         grid = cut_offs(most, len(names), [stage.keep for stage in config.stages])
         keeps = _choices(config, grid)
-        choosing, reporting = halves(len(requests), settings.seed)
+        reference = None
         if settings.budget_share is not None:
-            settings = replace(settings, budget_ms=settings.budget_share * uncut_ms(explorer, keeps, choosing))
+            reference = find_reference(explorer, keeps, choosing)
+            settings = replace(settings, budget_ms=settings.budget_share * reference.p50_ms)
         begun = clock()
-        outcome = find_outcome(explorer, config, names, requests, grid, keeps, choosing, reporting, settings)
+        outcome = find_outcome(explorer, config, specs, names, requests, grid, keeps, choosing, reporting, settings)
         seconds = clock() - begun
         _write(config, specs, outcome, folder)
         check = _check(scored, outcome, reporting, folder, settings.check_queries, bar)
     finally:
         workers.close()
     inside = candidates_of(explorer.table, reporting)
-    relevant = explorer.table.gains[inside] > 0
+    relevant = explorer.table.relevant[inside]
     return {
         "format": FORMAT,
         "machine": describe_machine(),
@@ -129,7 +138,14 @@ def run_tune(
             "candidates": most,
             "grid": grid,
         },
-        "warnings": _warnings(requests),
+        "budget_reference": None if reference is None else asdict(reference),
+        "population": population,
+        "warnings": [
+            *sample_warnings(requests),
+            *calibration_warnings(names, specs, settings.relevant_from),
+            *source_warnings(source, settings),
+            *limit_warnings(outcome.found["held_back"]["cascade file"]["limits"]),
+        ],
         "costs": [{"stage": name, **asdict(cost)} for name, cost in zip(names, costs, strict=True)],
         "overhead_ms": overhead,
         "explored": {"choices": len(keeps), "seconds": outcome.explore_seconds, "all_seconds": seconds},
@@ -138,6 +154,7 @@ def run_tune(
             names, specs, list(explorer.table.logits[:, inside]), [relevant for _ in names]
         ),
         "check": check,
+        "timed_ids": [request.query_id for request in timed],
         "per_query_ids": [requests[query].query_id for query in reporting.tolist()],
     }
 
@@ -149,18 +166,6 @@ def _choices(config: CascadeConfig, grid: Sequence[int]) -> Int64:
     # A cascade whose stages all have weight 0 is no cascade file.
     heavy = np.array([stage.weight > 0 for stage in config.stages])
     found: Int64 = keeps[(keeps[:, heavy] > 0).any(axis=1) | (keeps == 0).all(axis=1)]
-    return found
-
-
-def _warnings(requests: Sequence[Request]) -> list[str]:
-    found = []
-    if len(requests) < FEW:
-        found.append(
-            f"only {len(requests)} labelled queries, half of them to choose with: below {FEW} the choice is mostly "
-            "luck; read the intervals, and label more"
-        )
-    if len({len(request.ids) for request in requests}) > 1:
-        found.append("queries differ in how many candidates they have; a cut-off above a query's count cuts nothing")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cascaderank.cascade import Cascade
-from cascaderank.config import Stage
 from cascaderank.documents import read_ids
 from cascaderank.errors import CascadeError, StoreError
 from cascaderank.evaluate.requests import Request, candidate_documents
 from cascaderank.flow import Flow
 from cascaderank.job import Budget
 from cascaderank.kernels import Fusion, Int64, NonFiniteScore, Pool
-from cascaderank.model import ModelSpec
 from cascaderank.request import Request as Work
 from cascaderank.stages import Counts, Scorer
 from cascaderank.store import Store
+from cascaderank.tune.file_names import data_digest, score_path, store_path
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -48,16 +46,6 @@ def offsets(requests: Sequence[Request]) -> Int64:
     return found
 
 
-def data_digest(requests: Sequence[Request]) -> str:
-    """Identifies queries, candidates and their texts: scores are bound to it and to the model's digest."""
-    digest = hashlib.sha256()
-    for document in candidate_documents(requests):
-        digest.update(f"{len(document.id)}:{document.id}{len(document.text)}:{document.text}".encode())
-    for request in requests:
-        digest.update("\0".join((request.query_id, request.query, *request.ids)).encode())
-    return digest.hexdigest()
-
-
 def work_of(request: Request, store: Store, truncate_query: bool) -> Work:
     """A request as stages take it."""
     candidates = read_ids(request.ids, request.scores, len(request.ids))
@@ -67,23 +55,15 @@ def work_of(request: Request, store: Store, truncate_query: bool) -> Work:
 def load_or_encode(
     cascade: Cascade, requests: Sequence[Request], folder: Path, progress: Progress | None = None
 ) -> Store:
-    """The candidates encoded ahead, from ``folder`` where an earlier run left them; the file's name binds it to models
-    and data."""
+    """The candidates encoded ahead, from ``folder`` where an earlier run left them; the file's name binds it to data,
+    models and what their vectors were computed by."""
     folder.mkdir(parents=True, exist_ok=True)
-    binding = " ".join([data_digest(requests), *sorted(spec.digest for spec in cascade.models)])
-    path = folder / f"encoded-{hashlib.sha256(binding.encode()).hexdigest()[:16]}.store"
+    path = store_path(folder, cascade.models, cascade.config.stages, cascade.providers, data_digest(requests))
     if path.exists():
         return Store.open(path)
     store = cascade.encode(candidate_documents(requests), progress)
     store.save(path)
     return store
-
-
-def score_path(folder: Path, spec: ModelSpec, stage: Stage, data: str, truncate_query: bool = False) -> Path:
-    """Where a stage's scores of the data with that digest are kept."""
-    binding = f"{spec.digest} {data} {truncate_query} {stage.instruction or ''}"
-    name = f"{spec.name}-{hashlib.sha256(binding.encode()).hexdigest()[:16]}.npy"
-    return folder / name.replace(os.sep, "_")
 
 
 def score_all(
@@ -95,16 +75,16 @@ def score_all(
     truncate_query: bool = False,
     progress: Progress | None = None,
 ) -> Scores:
-    """Score what ``folder`` does not hold yet. One file per stage, named by model and what it was made from, so another
-    model or other data never meets these scores. Raises what ranking raises, naming the query."""
+    """Score what ``folder`` does not hold yet. One file per stage, named by model, provider and what it was made from,
+    so another model, arithmetic or other data never meets these scores. Raises what ranking raises, with the query."""
     folder.mkdir(parents=True, exist_ok=True)
     data, cu_candidates = data_digest(requests), offsets(requests)
     if store.schema.precision != "fp32":  # rounded vectors have scores of their own
         data += f" {store.schema.precision}"
     size = int(cu_candidates[-1])
     columns = [
-        _open(score_path(folder, spec, stage, data, truncate_query), size)
-        for spec, stage in zip(flow.specs, flow.stages, strict=True)
+        _open(score_path(folder, scorer.part, stage, data, truncate_query), size)
+        for scorer, stage in zip(flow.scorers, flow.stages, strict=True)
     ]
     pool = Pool()
     for number, request in enumerate(requests):

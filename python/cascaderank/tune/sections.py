@@ -7,26 +7,27 @@ from typing import Any
 
 from cascaderank.evaluate.report.html import facts, paragraph, table
 from cascaderank.evaluate.report.words import cuts, interval, over_first_pass
-from cascaderank.tune.pictures import guarantee_picture
+from cascaderank.tune.figures import row_words, share_words
 
 _LOST_ROWS = 30
 
 
-def choice_section(found: Mapping[str, Any]) -> str:
+def choice_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
     against, chosen = found["against_exhaustive"], found["recommended"]
     text = (
         f"On the held-back queries it has {against['quality']:.1%} of the nDCG@10 of the best choice without cut-offs "
         f"(difference {against['difference']:+.3f}, 95 % {interval(against['interval'])}) at {against['latency']:.1%} "
         f"of its predicted P50; {over_first_pass(found['against_first_pass'])}."
     )
-    return paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
+    share = "" if found["budget_reference"] is None else paragraph(share_words(names, found))
+    return share + paragraph(text) + (paragraph(chosen["note"]) if chosen["note"] else "")
 
 
 def held_back_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
     rows = [
         [
             name,
-            cuts(names, row["keeps"]),
+            row_words(names, row),
             f"{row['p50_ms']:.1f}",
             f"{row['ndcg_10']:.3f} {interval(row['ndcg_10_interval'])}",
             f"{row['recall']:.3f} {interval(row['recall_interval'])}",
@@ -95,49 +96,6 @@ def curve_section(curve: Mapping[str, Any]) -> str:
     return table(["k", "recall@k (95 %)", "loss (95 %)"], rows)
 
 
-def guarantee_section(guarantee: Mapping[str, Any] | None, names: Sequence[str]) -> str:
-    if guarantee is None:
-        return paragraph("None was asked for (--max-recall-loss).")
-    what = cuts(names, guarantee["keeps"])
-    if guarantee["path"] == "margin":
-        margins = zip(names, guarantee["margins"], strict=True)
-        what = "margins: " + ", ".join(f"{name} {'none' if one is None else f'{one:.2f}'}" for name, one in margins)
-    text = (
-        f"{what}. At most {guarantee['alpha']:g} of the first pass's relevant candidates is lost on average, with "
-        f"confidence {guarantee['confidence']:g} ({guarantee['test']} p-value {guarantee['p_value']:.2g} on "
-        f"{guarantee['queries']} queries; learn-then-test, arXiv 2110.01052), for queries exchangeable with the "
-        f"labelled ones. Realised on the held-back queries: {guarantee['held_back_loss']:.4f} (95 % "
-        f"{interval(guarantee['held_back_loss_interval'], 4)})."
-    )
-    if guarantee["cuts_nothing"]:
-        text += " Nothing may be cut at this confidence."
-    return paragraph(text) + guarantee_picture(guarantee)
-
-
-def per_query_section(found: Mapping[str, Any], names: Sequence[str]) -> str:
-    rows = []
-    for kind in found["kinds"]:
-        held = kind["held_back"]
-        saved = ", ".join(f"{name} {share:.0%}" for name, share in kind["held_back_saved_pairs"].items())
-        rows.append(
-            [
-                kind["kind"], cuts(names, kind["keeps"]), saved, f"{kind['saved_ms']:.1%}",
-                f"{kind['held_back_saved_ms']:.1%}", f"{held['difference']:+.3f} {interval(held['interval'])}",
-            ]
-        )  # fmt: skip
-    if not rows:
-        return paragraph(found["note"])
-    head = [
-        "rule",
-        "at most",
-        "pairs saved (held back)",
-        "time saved (choosing)",
-        "(held back)",
-        "nDCG@10 change (95 %)",
-    ]
-    return paragraph(f"Against the recommended fixed cut-offs: {found['note']}.") + table(head, rows, left=3)
-
-
 def check_section(check: Mapping[str, Any]) -> str:
     rows = [
         [f"P50 ms, {when}", f"{check[predicted]:.1f}", f"{check['measured_p50_ms']:.1f}", f"{check[error]:+.1%}"]
@@ -154,7 +112,8 @@ def check_section(check: Mapping[str, Any]) -> str:
     )  # fmt: skip
     text = (
         f"The recommended cascade, run from its file on {check['requests']} held-back queries. The cost model is "
-        "fitted twice, on other queries than these: before the choice, and from runs in between the checked requests. "
+        "fitted twice, each time on queries of the half that chose: before the choice, and from runs in between the "
+        "checked requests. "
         "Where the two differ, the machine was not equally busy."
     )
     return paragraph(text) + table(["", "predicted", "measured", "difference"], rows)
