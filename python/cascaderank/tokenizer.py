@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from itertools import chain
@@ -14,6 +13,7 @@ import numpy as np
 from cascaderank.errors import InputError, ModelError
 from cascaderank.kernels import Int64, Ragged, WordPiece, encode_texts
 from cascaderank.model import ModelSpec
+from cascaderank.threads import available_cores
 from cascaderank.token_cache import CacheCounts, TokenCache
 from cascaderank.wordpiece import Unsupported, read_wordpiece
 
@@ -87,7 +87,7 @@ class _Native:
     def __init__(self, wordpiece: WordPiece, vocab_size: int) -> None:
         self._wordpiece = wordpiece
         self.vocab_size = vocab_size
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = available_cores()
         self._lock = threading.Lock()
         self._encoding = 0  # calls under way
 
