@@ -28,7 +28,8 @@ class _Encoder(Protocol):
 
 
 class TextTokenizer:
-    """One ``tokenizer.json``; ``digest`` is its sha256, so stages that share a tokenizer share its tokens.
+    """One ``tokenizer.json``; ``digest`` is its sha256, so stages that share a tokenizer share its tokens. Every id is
+    below ``vocab_size``.
 
     WordPiece files are encoded natively where that gives exactly what the tokenizers library gives; every other file by
     that library, behind a cache for texts that repeat. ``native`` says which, ``description`` also why. Thread-safe.
@@ -120,7 +121,8 @@ class _Library:
         # Text is text: a document that contains "[SEP]" gets the characters, not the token.
         inner.encode_special_tokens = True
         self._inner = inner
-        self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
+        # Not how many there are: ids may have holes.
+        self.vocab_size: int = max(inner.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def find(self, token: str) -> int:
         value = self._inner.token_to_id(token)
@@ -138,7 +140,7 @@ def load_tokenizer(spec: ModelSpec, cache_bytes: int = 0) -> TextTokenizer:
     tokenizer = TextTokenizer(spec.tokenizer_file, spec.files["tokenizer.json"], cache_bytes=cache_bytes)
     if tokenizer.vocab_size > spec.vocab_size:
         raise ModelError(
-            f"{spec.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, the model has embeddings for "
-            f"{spec.vocab_size}; they do not belong together, re-export the model with its own tokenizer"
+            f"{spec.folder}: tokenizer.json has ids up to {tokenizer.vocab_size - 1}, the model has embeddings for "
+            f"{spec.vocab_size} tokens; they do not belong together, re-export the model with its own tokenizer"
         )
     return tokenizer
