@@ -36,7 +36,7 @@ from rivals.pictures import bars_picture, lines_picture
 from rivals.scale import QUESTIONS, by_cores, scale, use_cores
 from rivals.texts import Lengths, requests
 
-from cascaderank.schedule import available_cores
+from cascaderank.threads import available_cores
 
 LENGTHS = ("mixed", "wikiqa", "scifact")
 PRECISIONS = ("fp32", "int8")

@@ -3,6 +3,7 @@ own)."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import hypothesis
@@ -31,3 +32,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The counting cross-encoder, slowed to some milliseconds a run, which a terminate flag ends in the middle."""
     return make_slow(tmp_path_factory.mktemp("slow") / "slow")
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Starting a thread fails as it does at the system's limit, until ``undo``."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    return monkeypatch

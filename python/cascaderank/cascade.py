@@ -216,14 +216,14 @@ class Cascade:
         self._admission.take_place()  # here and not in the thread that it may have to wait for
         try:
             given = documents if ids is None else ids
-            self._admission.turn(
-                budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, store is not None)
-            )
+            known = store if isinstance(store, Store) else None
+            stored = self._flow.stored(known, () if documents is None else ("some text",))
+            self._admission.turn(budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, stored))
             future = self._requests.submit(
                 budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction,
                 max_document_tokens,
             )  # fmt: skip
-        except CascadeError:  # closed in between
+        except BaseException:  # closed in between, no thread to be had, documents whose length is an error
             self._admission.leave_place()
             raise
         future.add_done_callback(lambda _: self._admission.leave_place())
@@ -400,7 +400,8 @@ class Cascade:
         request = self._request(text, candidates, store, budget)
         request.instruction = self._check_instruction(instruction)
         request.max_document_tokens = max_document_tokens
-        seconds = self._flow.seconds(candidates.size, request.stored)
+        stored = self._flow.stored(store if request.stored else None, candidates.texts)
+        seconds = self._flow.seconds(candidates.size, stored)
         switching = quick_switching(self.config.switch_interval_ms / 1e3)
         with self._under_way(), switching, self._admission.admit(budget, seconds) as request.flight:
             try:

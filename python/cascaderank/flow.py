@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from cascaderank.results import Ranking, StageTrace, Trace
 from cascaderank.schedule import Workers
 from cascaderank.session import RunFailed
 from cascaderank.stages import Counts, Loader, Scored, Scorer
+from cascaderank.stages.stored import needed_vectors, stored_stages
+from cascaderank.store import Store
 
 _SPARE = 0.1  # of the time before a deadline is not given away: costs are estimates
 _ROUND = 8  # candidates scored before a stage that may end early is asked whether it is decided
@@ -51,6 +53,7 @@ class Flow:
         )
         self._early_stop = config.early_stop
         self._shows_last = config.fusion == "last"
+        self._needed_vectors = needed_vectors(config.stages, self.specs)
 
     @property
     def fusion(self) -> Fusion:
@@ -65,6 +68,7 @@ class Flow:
         calibrations = calibrations_under(request.instruction, self._config, self.specs, self._calibrations)
         pool.reset(size, request.candidates.scores, len(self.scorers), self._fusion)
         read = clock()
+        stored = self.stored(request.store if request.stored else None, request.candidates.texts)
         traces: list[StageTrace] = []
         reasons: list[str] = []
         kept = size
@@ -73,19 +77,19 @@ class Flow:
             kept = len(alive)
             if not kept:
                 break
-            if reason := _skip_reason(stage, request.stored, kept):
+            if reason := _skip_reason(stage, stored[number], kept):
                 traces.append(self._skipped(number, kept, reason))
                 continue
             if not request.budget.allows(0.0):
                 reasons.append(f"deadline: stage {self.names[number]!r} was not started")
                 break
-            allotted = self._allot(number, request, kept)
+            allotted = self._allot(number, request, kept, stored)
             if not allotted:
                 reason = f"deadline: stage {self.names[number]!r} was left out"
                 reasons.append(reason)
                 traces.append(self._skipped(number, kept, reason))
                 continue
-            trace = self._run_stage(pool, number, request, alive, allotted, self._places(number, top_n))
+            trace = self._run_stage(pool, number, request, alive, allotted, self._places(number, top_n), stored[number])
             traces.append(trace)
             kept = trace.candidates_out
             if trace.scored + trace.spared < trace.candidates_in:
@@ -107,27 +111,32 @@ class Flow:
             chances,
         )  # fmt: skip
 
-    def seconds(self, size: int, stored: bool) -> float:
-        """What a request of ``size`` candidates takes with the machine to itself, from the costs so far."""
+    def stored(self, store: Store | None, texts: Collection[str]) -> tuple[bool, ...]:
+        """By stage, whether documents that ``store`` knows by id (None: not all of them) are stored ones there."""
+        return stored_stages(self._needed_vectors, store, texts)
+
+    def seconds(self, size: int, stored: Sequence[bool]) -> float:
+        """What a request of ``size`` candidates takes with the machine to itself, from the costs so far; ``stored`` by
+        stage."""
         return sum(
-            self.scorers[number].part.stage_cost(stored).estimate(count)
+            self.scorers[number].part.stage_cost(stored[number]).estimate(count)
             for number, count in self._expected(0, size, stored)
         )
 
-    def _expected(self, first: int, alive: int, stored: bool) -> list[tuple[int, int]]:
+    def _expected(self, first: int, alive: int, stored: Sequence[bool]) -> list[tuple[int, int]]:
         """The stages from ``first`` on that a request will meet, and how many candidates each would score."""
         found: list[tuple[int, int]] = []
         for number in range(first, len(self.stages)):
             stage = self.stages[number]
-            if not _skip_reason(stage, stored, alive):
+            if not _skip_reason(stage, stored[number], alive):
                 found.append((number, alive))
                 alive = min(alive, stage.keep)
         return found
 
-    def _allot(self, number: int, request: Request, alive: int) -> int:
+    def _allot(self, number: int, request: Request, alive: int, stored: Sequence[bool]) -> int:
         """How many of those alive the stage may score so that later ones have their share of the time."""
-        expected = self._expected(number, alive, request.stored)
-        costs = [self.scorers[place].part.stage_cost(request.stored) for place, _ in expected]
+        expected = self._expected(number, alive, stored)
+        costs = [self.scorers[place].part.stage_cost(stored[place]) for place, _ in expected]
         counts = [count for _, count in expected]
         flight, due = request.flight, request.budget.due
         if due is not None:
@@ -149,7 +158,14 @@ class Flow:
         return keep if top_n is None or number + 1 < len(self.stages) else min(keep, max(top_n, 1))
 
     def _run_stage(
-        self, pool: Pool, number: int, request: Request, alive: NDArray[np.int64], allotted: int, places: int | None
+        self,
+        pool: Pool,
+        number: int,
+        request: Request,
+        alive: NDArray[np.int64],
+        allotted: int,
+        places: int | None,
+        stored: bool,
     ) -> StageTrace:
         stage, scorer, counts = self.stages[number], self.scorers[number], Counts()
         begun = clock()
@@ -187,7 +203,7 @@ class Flow:
         ended = clock()
         if done == allotted:
             outside = ended - begun - counts.run_s
-            scorer.part.stage_cost(request.stored).observe(done, counts.model_s + outside)
+            scorer.part.stage_cost(stored).observe(done, counts.model_s + outside)
         session = scorer.part.session
         return StageTrace(
             name=self.names[number],
@@ -260,12 +276,13 @@ def _rounds(alive: NDArray[np.int64], places: int | None) -> Iterator[tuple[int,
 
 
 def _skip_reason(stage: Stage, stored: bool, alive: int) -> str:
-    """Why the stage does not run for so many candidates, known to the store or not; empty where it does."""
+    """Why the stage does not run for so many candidates, stored or not; empty where it does."""
     if stage.candidates_over is not None and alive <= stage.candidates_over:
         return f"skipped: {alive} candidates, it runs for more than {stage.candidates_over}"
     if stage.stored is not None and stage.stored != stored:
         known = "all" if stored else "not all"
-        return f"skipped: {known} documents are in the store, it runs where {'all' if stage.stored else 'not all'} are"
+        where = "all" if stage.stored else "not all"
+        return f"skipped: {known} documents are in the store with the vectors needed, it runs where {where} are"
     return ""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
+
+from cascaderank.threads import available_cores
 
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimddp", "i8mm", "bf16")
 """Those of /proc/cpuinfo that decide which arithmetic is fast: AVX and AMX of x86, dot products of Arm."""
@@ -45,8 +46,7 @@ def openvino_settings(threads: int, bf16: bool) -> dict[str, str]:
     another. Its default precision is bf16 where the processor has it, so fp32 is said. Threads are not pinned to
     cores: on a machine that others use too, a pinned one waits behind whoever has its core.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    streams = max(cores // threads, 1)
+    streams = max(available_cores() // threads, 1)
     properties = {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32", "ENABLE_CPU_PINNING": "NO"}
     return {
         "device_type": "CPU",

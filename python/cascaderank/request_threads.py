@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from cascaderank.errors import CascadeError
+from cascaderank.threads import start_thread
 
 _T = TypeVar("_T")
 
@@ -25,7 +26,7 @@ class RequestThreads:
 
     def submit(self, order: float, call: Callable[..., _T], *args: Any) -> Future[_T]:
         """``call(*args)`` in a thread, those of smaller ``order`` first, equals as they came. Raises ``CascadeError``
-        when closed."""
+        when closed, and where not one thread can be started."""
         return self._queue.add(order, call, args)
 
 
@@ -44,12 +45,13 @@ class _Queue:
         with self._changed:
             if self._closed:
                 raise CascadeError("this cascade was closed; make a new one")
+            if len(self._waiting) >= self._idle and len(self._threads) < self._size:
+                try:
+                    self._threads.append(start_thread(self._work, f"cascaderank-request_{len(self._threads)}"))
+                except CascadeError:
+                    if not self._threads:  # otherwise one of those serves it, and the next request tries again
+                        raise
             heappush(self._waiting, (order, next(self._number), future, call, args))
-            if len(self._waiting) > self._idle and len(self._threads) < self._size:
-                name = f"cascaderank-request_{len(self._threads)}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
             self._changed.notify()
         return future
 

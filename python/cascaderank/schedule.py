@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from bisect import insort
@@ -14,6 +13,7 @@ from cascaderank.cost import Cost
 from cascaderank.errors import CascadeError
 from cascaderank.job import Budget, Job, MicroBatches, Result, clock, run_taken
 from cascaderank.session import Session
+from cascaderank.threads import available_cores, start_thread
 
 
 @dataclass(slots=True)
@@ -89,13 +89,17 @@ class _Line:
         with self._changed:
             if self._closed:
                 raise CascadeError("this cascade was closed; make a new one")
-            insort(self._jobs, (job.budget.order, next(self._number), job))
             wanted = job.lanes - self._idle
             while wanted > 0 and len(self._threads) < self._size:
-                thread = threading.Thread(target=self._work, name=f"cascaderank-run_{len(self._threads)}", daemon=True)
+                try:
+                    thread = start_thread(self._work, f"cascaderank-run_{len(self._threads)}")
+                except CascadeError:
+                    if self._threads:  # those serve it, and the next job tries again
+                        break
+                    raise
                 self._threads.append(thread)
-                thread.start()
                 wanted -= 1
+            insort(self._jobs, (job.budget.order, next(self._number), job))
             self._changed.notify(job.lanes)
 
     def leave(self, job: Job) -> None:
@@ -210,11 +214,3 @@ class _Line:
 
     def _remove(self, job: Job) -> None:
         self._jobs = [entry for entry in self._jobs if entry[2] is not job]
-
-
-def available_cores() -> int:
-    """Cores this process may use (its affinity mask where the system has one)."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from itertools import chain
@@ -14,6 +13,7 @@ import numpy as np
 from cascaderank.errors import InputError, ModelError
 from cascaderank.kernels import Int64, Ragged, WordPiece, encode_texts
 from cascaderank.model import ModelSpec
+from cascaderank.threads import available_cores
 from cascaderank.token_cache import CacheCounts, TokenCache
 from cascaderank.wordpiece import Unsupported, read_wordpiece
 
@@ -28,7 +28,8 @@ class _Encoder(Protocol):
 
 
 class TextTokenizer:
-    """One ``tokenizer.json``; ``digest`` is its sha256, so stages that share a tokenizer share its tokens.
+    """One ``tokenizer.json``; ``digest`` is its sha256, so stages that share a tokenizer share its tokens. Every id is
+    below ``vocab_size``.
 
     WordPiece files are encoded natively where that gives exactly what the tokenizers library gives; every other file by
     that library, behind a cache for texts that repeat. ``native`` says which, ``description`` also why. Thread-safe.
@@ -87,7 +88,7 @@ class _Native:
     def __init__(self, wordpiece: WordPiece, vocab_size: int) -> None:
         self._wordpiece = wordpiece
         self.vocab_size = vocab_size
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = available_cores()
         self._lock = threading.Lock()
         self._encoding = 0  # calls under way
 
@@ -120,7 +121,8 @@ class _Library:
         # Text is text: a document that contains "[SEP]" gets the characters, not the token.
         inner.encode_special_tokens = True
         self._inner = inner
-        self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
+        # Not how many there are: ids may have holes.
+        self.vocab_size: int = max(inner.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def find(self, token: str) -> int:
         value = self._inner.token_to_id(token)
@@ -138,7 +140,7 @@ def load_tokenizer(spec: ModelSpec, cache_bytes: int = 0) -> TextTokenizer:
     tokenizer = TextTokenizer(spec.tokenizer_file, spec.files["tokenizer.json"], cache_bytes=cache_bytes)
     if tokenizer.vocab_size > spec.vocab_size:
         raise ModelError(
-            f"{spec.folder}: tokenizer.json has {tokenizer.vocab_size} tokens, the model has embeddings for "
-            f"{spec.vocab_size}; they do not belong together, re-export the model with its own tokenizer"
+            f"{spec.folder}: tokenizer.json has ids up to {tokenizer.vocab_size - 1}, the model has embeddings for "
+            f"{spec.vocab_size} tokens; they do not belong together, re-export the model with its own tokenizer"
         )
     return tokenizer

@@ -25,7 +25,7 @@ class Unsupported(Exception):
 
 
 def read_wordpiece(path: Path) -> tuple[WordPiece, int]:
-    """The tokenizer of a ``tokenizer.json`` and how many tokens it has.
+    """The tokenizer of a ``tokenizer.json``, and the number that all its ids are below.
 
     Raises ``Unsupported`` for a file of another kind, a malformed one included: what is wrong with it is for the
     library to say, which reads it next.
@@ -55,7 +55,7 @@ def read_wordpiece(path: Path) -> tuple[WordPiece, int]:
         strip_accents=flags["lowercase"] if accents is None else accents,
         **flags,
     )
-    return tokenizer, len(vocabulary)
+    return tokenizer, max(vocabulary.values()) + 1
 
 
 def _need(holds: bool, reason: str) -> None:
@@ -79,8 +79,12 @@ def _check_post_processor(section: Any) -> None:
     kind = section.get("type") if isinstance(section, dict) else None
     if kind == "TemplateProcessing":
         parts = section.get("single")
-        texts = [part.get("Sequence") for part in parts if "Sequence" in part] if isinstance(parts, list) else []
-        _need(len(texts) == 1 and texts[0].get("id") == "A", "post_processor: its template repeats the text")
+        _need(isinstance(parts, list) and all(isinstance(part, dict) for part in parts), "post_processor: no template")
+        texts = [part["Sequence"] for part in parts if "Sequence" in part]
+        _need(
+            len(texts) == 1 and isinstance(texts[0], dict) and texts[0].get("id") == "A",
+            "post_processor: its template repeats the text",
+        )
     else:
         _need(kind == "BertProcessing", f"post_processor is {kind!r}")
 
@@ -92,7 +96,8 @@ def _vocabulary(model: Mapping[str, Any]) -> dict[str, int]:
     _need(set(map(type, vocabulary.values())) == {int}, "model: an id that is no integer")
     _need(0 <= min(vocabulary.values()) <= max(vocabulary.values()) <= MAX_TOKEN_ID, "model: an id out of range")
     _need("" not in vocabulary, "model: an empty token")
-    _need(model["unk_token"] in vocabulary, "model: unk_token is not in the vocabulary")
+    unknown = model["unk_token"]
+    _need(isinstance(unknown, str) and unknown in vocabulary, "model: unk_token is not in the vocabulary")
     _need(isinstance(model["continuing_subword_prefix"], str), "model: continuing_subword_prefix is no string")
     _need(type(limit) is int and 1 <= limit < 1 << 62, "model: max_input_chars_per_word is no positive integer")
     return vocabulary
@@ -101,7 +106,9 @@ def _vocabulary(model: Mapping[str, Any]) -> dict[str, int]:
 def _check_added_tokens(tokens: Any, vocabulary: Mapping[str, int]) -> None:
     _need(isinstance(tokens, list), "no added_tokens")
     for token in tokens:
-        content = token.get("content")
+        content = token.get("content") if isinstance(token, dict) else None
+        _need(isinstance(content, str), "added_tokens: one without a content")
+        assert isinstance(content, str)  # for mypy; _need has raised otherwise
         _need(token.get("special") is True, f"added token {content!r} is not special: it is matched inside texts")
         _need(vocabulary.get(content) == token.get("id"), f"added token {content!r} is not in the model's vocabulary")
 

@@ -101,6 +101,17 @@ def test_gzip_and_precisions(index: Callable[..., str], corpus: Path, tmp_path: 
     assert len(Store.open(tmp_path / "store")) == 3
 
 
+def test_documents_that_are_cut_are_said(
+    index: Callable[..., str], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with corpus.open("a") as stream:
+        stream.write(json.dumps({"id": "long", "text": "red " * 100}) + "\n")
+    line = "bi reads the first 30 tokens of a document: 1 document cut, 70 tokens not in the vectors"
+    assert f"  {line}\n" in index(corpus, tmp_path / "store")
+    assert main(["check", str(tmp_path / "store")]) == 0
+    assert f"  {line}\n" in capsys.readouterr().out
+
+
 def test_append_leaves_out_what_is_there(index: Callable[..., str], corpus: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert "no store to append to" in index(corpus, store, "--append", code=1)
@@ -164,7 +175,9 @@ def test_check_a_store(
     store = tmp_path / "store"
     index(corpus, store, "--vectors", "fp16")
     assert main(["check", str(store)]) == 0
-    assert "3 documents in 1 segment," in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "3 documents in 1 segment," in out
+    assert "no document was longer than its encoders' windows" in out
     file = store / "00000001.vectors0"
     file.write_bytes(b"\x01" + file.read_bytes()[1:])
     assert main(["check", str(store)]) == 1

@@ -7,7 +7,9 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from cascaderank import Cascade, ConfigError, InputError, ProviderError, Stage
+from cascaderank import Cascade, ConfigError, Document, InputError, ProviderError, Stage, Store
+from cascaderank.indexing import index_documents
+from cascaderank.store import Truncation, Writer
 from graphs import make_slow
 
 
@@ -76,3 +78,28 @@ def test_encoding_without_stored_vectors_is_in_the_trace(models: Path) -> None:
         trace = cascade.rank("red", ["red", "cat"]).trace.stages[0]
     assert "encoded 2 documents without stored vectors" in trace.note
     assert trace.encode_ms > 0
+
+
+def test_what_is_cut_while_documents_are_encoded_ahead_is_counted(models: Path, tmp_path: Path) -> None:
+    """As many as a request without the store counts: both windows leave a document 30 tokens."""
+    lengths = {"short": 5, "full": 30, "longer": 31, "long": 200}
+    documents = [Document(name, " ".join(["red"] * count)) for name, count in lengths.items()]
+    stages = [Stage(models / "bi", keep=9), Stage(models / "late", keep=9), Stage(models / "ce", keep=9)]
+    with Cascade(stages) as cascade:
+        report = index_documents(cascade, documents, tmp_path / "store")
+        in_memory = cascade.encode(documents)
+        seen = cascade.rank("red", documents).trace.stages
+        digests = [spec.digest for spec in cascade.models]
+    counted = {
+        digest: Truncation(stage.truncated_documents, stage.truncated_tokens)
+        for digest, stage in zip(digests[:2], seen, strict=False)
+    }
+    assert counted[digests[0]].documents == 2
+    assert counted[digests[0]].tokens > 170
+    assert report.truncated == in_memory.truncated == Store.open(tmp_path / "store").truncated == counted
+    with Writer(tmp_path / "store") as writer:
+        writer.delete(["long"])
+        writer.commit()
+        assert writer.store.truncated[digests[0]].documents == 1
+        writer.compact()
+        assert writer.store.truncated[digests[0]].documents == 1

@@ -75,7 +75,7 @@ def test_int8_keeps_a_zero_vector_and_the_largest_value() -> None:
     part.vectors["bi"][1] = [-3e30, 3e30, 1e30, 0, 0, 0]
     kept = Store.of(schema("int8"), [part])
     np.testing.assert_allclose(kept.vectors("bi", np.arange(2)), part.vectors["bi"], rtol=0.02)
-    with pytest.raises(StoreError, match=r"row 1 has the value .*fp16 ends at 65504"):
+    with pytest.raises(StoreError, match=r"document 'large': its vector .* has the value .*fp16 ends at 65504"):
         Store.of(schema("fp16"), [part])
 
 

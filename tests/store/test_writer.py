@@ -215,3 +215,39 @@ def test_a_full_disk_leaves_the_committed_state(folder: Path, limit: int) -> Non
         writer.add(part_of({"x": "y"}))
         writer.commit()
     assert len(Store.open(folder)) == 21
+
+
+@pytest.mark.parametrize("column", ["vectors0", "ids", "deleted2"])
+def test_damaged_bytes_get_no_new_checksum(folder: Path, column: str) -> None:
+    """Compaction and ``save`` copy what is mapped; what is not what was written is refused, not vouched for."""
+    with Writer(folder) as writer:
+        writer.add(part_of(documents_of(4, start=20)))
+        writer.delete(["d3"])
+        writer.commit()
+    file = folder / f"00000001.{column}"
+    data = bytearray(file.read_bytes())
+    data[2] ^= 1
+    file.write_bytes(data)
+    files = named_files(folder)
+    with Writer(folder) as writer, pytest.raises(StoreError, match=f"{file.name}.*the file is damaged"):
+        writer.compact()
+    with pytest.raises(StoreError, match=f"{file.name}.*the file is damaged"):
+        Store.open(folder).save(folder.with_name("copy"))
+    assert named_files(folder) == files
+    with pytest.raises(StoreError, match=file.name):
+        Store.open(folder).verify()
+
+
+def test_the_command_that_rebuilds_goes_with_the_documents(folder: Path, tmp_path: Path) -> None:
+    """A store that replaces another one was not made by the command that made the other one; a copy was."""
+    with Writer(tmp_path / "made", schema(), rebuild="cascaderank index docs.jsonl made") as writer:
+        writer.add(part_of({"a": "b"}))
+        writer.commit()
+    Store.open(tmp_path / "made").save(folder)
+    assert "rebuild it: cascaderank index docs.jsonl made" in Store.open(folder).remedy
+    in_memory({"c": "d"}).save(folder)
+    assert Store.open(folder).remedy == "encode the documents again with this cascade"
+    with Writer(tmp_path / "made") as writer:
+        writer.delete(["a"])
+        writer.commit()
+    assert "rebuild it: cascaderank index docs.jsonl made" in Store.open(tmp_path / "made").remedy

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cascaderank import Cascade, CascadeConfig, OverloadedError, Stage
+from cascaderank import Cascade, CascadeConfig, CascadeError, OverloadedError, Stage
 from cascaderank.admission import Admission
 from cascaderank.interpreter import quick_switching
 from cascaderank.job import Budget, clock
@@ -163,3 +163,20 @@ def test_the_switch_interval_is_put_back_however_requests_overlap() -> None:
         assert sys.getswitchinterval() == pytest.approx(before)
     with quick_switching(10.0):
         assert sys.getswitchinterval() == pytest.approx(before)
+
+
+def test_arank_gives_its_place_back_whatever_happens(models: Path, no_threads: pytest.MonkeyPatch) -> None:
+    class Unsized(list[str]):
+        def __len__(self) -> int:
+            raise ValueError("no length")
+
+    with Cascade([Stage(models / "ce", keep=2)]) as cascade:
+        with pytest.raises(CascadeError, match=r"cannot start a thread \(can't start new thread\).*pids limit"):
+            asyncio.run(cascade.arank("red", ["red"]))
+        assert cascade.under_way == 0
+        no_threads.undo()
+        with pytest.raises(ValueError, match="no length"):
+            asyncio.run(cascade.arank("red", Unsized()))
+        assert cascade.under_way == 0
+        assert asyncio.run(cascade.arank("red", ["red"]))[0].score == 1.0
+        assert cascade.under_way == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cascaderank import (
     Cascade,
     Document,
     Stage,
+    StoreError,
 )
 from ranking import ORDER, QUERY, TEXTS, summary
 from tiny import make_cross_encoder, make_encoder
@@ -88,6 +90,39 @@ def test_a_stage_for_stored_documents_and_one_for_bare_texts(tmp_path: Path) -> 
             assert "skipped" in stages_[skipped].note
             assert "store" in stages_[skipped].note
             assert not runs[name].degraded
+
+
+def test_beside_texts_a_store_without_the_stages_vectors_is_no_store(models: Path, tmp_path: Path) -> None:
+    """Known by id is not enough: the stage would encode every document in the request. The stage for bare texts takes
+    its place. By ids alone the store is refused, with what to do."""
+    make_encoder(tmp_path / "other", output__pooling="cls")
+    documents = [Document(f"d{number}", text) for number, text in enumerate(TEXTS)]
+    stages = [
+        Stage(models / "bi", keep=6, stored=True),
+        Stage(models / "late", keep=6, stored=True),
+        Stage(models / "ce", keep=5, stored=False),
+        Stage(models / "ce2", keep=4),
+    ]
+    with (
+        Cascade(stages) as cascade,
+        Cascade([Stage(tmp_path / "other", keep=3)]) as maker,
+        Cascade([stages[0]]) as half,
+    ):
+        for store, ran in (
+            (cascade.encode(documents), ["bi", "late", "ce2"]),
+            (maker.encode(documents), ["ce", "ce2"]),
+            (half.encode(documents), ["bi", "ce", "ce2"]),
+        ):
+            traces = [
+                cascade.rank(QUERY, documents, store=store).trace.stages,
+                asyncio.run(cascade.arank(QUERY, documents, store=store)).trace.stages,
+            ]
+            for trace in traces:
+                assert [stage.name for stage in trace if stage.scored] == ran
+                assert not any("encoded" in stage.note for stage in trace)
+                assert all("the vectors needed" in stage.note for stage in trace if not stage.scored)
+        with pytest.raises(StoreError, match=r"no vectors of model 'bi'.*encode the documents again"):
+            cascade.rank(QUERY, ids=["d1"], store=maker.encode(documents))
 
 
 def test_all_stages_skipped_is_the_first_pass(models: Path) -> None:

@@ -151,3 +151,13 @@ def test_threads_go_when_nobody_holds_them_any_more() -> None:
     threads.submit(1.0, int).result(10)
     del threads
     assert threading.active_count() == before
+
+
+def test_a_call_without_a_thread_is_an_error_and_later_ones_are_served(no_threads: pytest.MonkeyPatch) -> None:
+    threads, called = RequestThreads(1), list[str]()
+    with pytest.raises(CascadeError, match=r"cannot start a thread \(can't start new thread\).*pids limit"):
+        threads.submit(1.0, called.append, "refused")
+    no_threads.undo()
+    threads.submit(1.0, called.append, "served").result(10)
+    assert called == ["served"]
+    threads.close()

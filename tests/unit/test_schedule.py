@@ -448,3 +448,30 @@ def test_who_is_cancelled_joins_nobody(shared: Shared) -> None:
     assert shared.runs == [1, 1]
     assert shared.log("gone").done == []
     assert shared.log("here").done == [0]
+
+
+def test_a_request_without_a_worker_is_an_error_and_later_ones_are_served(no_threads: pytest.MonkeyPatch) -> None:
+    workers = Workers(1)
+    with pytest.raises(CascadeError, match=r"cannot start a thread \(can't start new thread\).*pids limit"):
+        run(workers, Recorder(), 3, lambda _: None)
+    no_threads.undo()
+    seen: list[int] = []
+    assert run(workers, Recorder(), 3, seen.append).done == [0, 1, 2] == seen  # its own, nothing of the one before
+    workers.close()
+
+
+def test_fewer_workers_than_wanted_serve_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, started, start = Workers(2), list[threading.Thread](), threading.Thread.start
+
+    def only_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+        started.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_one)
+    assert run(workers, Recorder(), 5, lambda _: None).done == list(range(5))
+    monkeypatch.undo()
+    assert run(workers, Recorder(), 5, lambda _: None).done == list(range(5))
+    workers.close()
+    assert not started[0].is_alive()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cascaderank import InputError, ModelError
+from cascaderank.store.columns import id_dtype
 from cascaderank.tokenizer import TextTokenizer
+from cascaderank.wordpiece import Unsupported, read_wordpiece
 from tiny import VOCABULARY, ids, write_tokenizer
 
 File = dict[str, Any]
@@ -122,3 +125,63 @@ def test_the_native_one_names_the_text(tmp_path: Path) -> None:
         tokenizer.encode_many(["red", 3])
     with pytest.raises(InputError, match=r"texts\[2\]: a lone surrogate"):
         tokenizer.encode_many(["red", "cat", "\ud800"])
+
+
+VALUES: list[object] = [None, True, 3, -1, 1.5, "x", "", [], ["x"], [[]], {}, {"x": 1}, {"x": None}]
+
+
+def changed(node: Any) -> Iterator[tuple[str, Callable[[object], None]]]:
+    """A way to replace each value inside a JSON document, lists and objects included; of long ones the first few."""
+    entries = list(node.items() if isinstance(node, dict) else enumerate(node))[:3] if node else []
+    for key, value in entries:
+        yield str(key), lambda new, key=key: node.__setitem__(key, new)  # type: ignore[misc]
+        if isinstance(value, (dict, list)):
+            yield from ((f"{key}.{path}", change) for path, change in changed(value))
+
+
+def test_a_malformed_file_is_never_more_than_unsupported(tmp_path: Path) -> None:
+    """Any value in any place: read natively, or left to the library, which says what is wrong."""
+    path = tmp_path / "tokenizer.json"
+    write_tokenizer(path)
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    whole["post_processor"] = template(CLS, SEQUENCE)
+    whole["model"]["vocab"] = {"[UNK]": 1, **whole["model"]["vocab"]}
+    for section in ("normalizer", "pre_tokenizer", "model"):  # keys whose order hides them behind the first three
+        whole[section] = dict(reversed(whole[section].items()))
+    whole = {key: whole[key] for key in ("added_tokens", "post_processor", "model")} | whole
+    seen = set[str]()
+    for number in range(len(list(changed(whole)))):
+        for value in VALUES:
+            file = json.loads(json.dumps(whole))
+            place, change = list(changed(file))[number]
+            change(value)
+            seen.add(place)
+            path.write_text(json.dumps(file), encoding="utf-8")
+            with contextlib.suppress(Unsupported):
+                read_wordpiece(path)
+    assert {"added_tokens.0", "added_tokens.0.content", "post_processor.single.1.Sequence", "model.vocab"} <= seen
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.update(added_tokens=["x"]),
+        lambda file: file.update(post_processor=template({"Sequence": None})),
+        lambda file: file.update(post_processor=template(3)),
+        lambda file: file["model"].update(unk_token=["x"]),
+    ],
+)
+def test_what_is_malformed_inside_is_said_by_the_library(tmp_path: Path, change: Callable[[File], object]) -> None:
+    with pytest.raises(ModelError, match="not a tokenizer file of the tokenizers library"):
+        load(tmp_path, change)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_ids_with_holes_count_to_the_largest(tmp_path: Path, native: bool) -> None:
+    """What is chosen by the size of the vocabulary (a store's dtype, a model's embeddings) has to hold every id."""
+    load(tmp_path, lambda file: file["model"]["vocab"].update(far=70_000))
+    tokenizer = TextTokenizer(tmp_path / "tokenizer.json", "digest", native=native)
+    assert tokenizer.native == native
+    assert tokenizer.encode("far").tolist() == [70_000]
+    assert tokenizer.vocab_size == 70_001
+    assert id_dtype(tokenizer.vocab_size) == "int32"

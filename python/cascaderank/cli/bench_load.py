@@ -131,7 +131,7 @@ def _open_target(
     from cascaderank.evaluate.bench import describe_cascade
     from cascaderank.evaluate.load.targets import InProcess
     from cascaderank.evaluate.requests import evenly, make_requests
-    from cascaderank.schedule import available_cores
+    from cascaderank.threads import available_cores
 
     stored = None if options.store is not None else not options.raw
     cascade = None if options.url else stack.enter_context(open_cascade(options.cascade, stored))
@@ -165,7 +165,7 @@ def _server(
 ) -> tuple[Callable[[float | None], Target], dict[str, Any]]:
     from cascaderank.evaluate.load.apis import APIS
     from cascaderank.evaluate.load.http import HttpTarget, make_bodies
-    from cascaderank.schedule import available_cores
+    from cascaderank.threads import available_cores
 
     api = APIS[options.api or "cohere"]
     bodies = make_bodies(api, requests, options.model, explain=options.explain)

@@ -86,6 +86,7 @@ def _check_cascade(file: Path) -> list[str]:
 
 
 def _check_store(target: str) -> list[str]:
+    from cascaderank.cli.store_show import cut_or_whole
     from cascaderank.cli.terminal import busy, counted
     from cascaderank.store import Store
 
@@ -104,6 +105,7 @@ def _check_store(target: str) -> list[str]:
         f"in {schema.precision}",
         f"{held}; made by {', '.join(sorted(schema.models.values()))}",
         "every file has the size and the sha256 it was written with",
+        *cut_or_whole(schema, store.truncated),
     ]
 
 

@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace, corpora: list[Path], folder: Path) -> int:
     from cascaderank.cli.arguments import open_cascade
     from cascaderank.cli.corpus import count_documents, read_corpus
+    from cascaderank.cli.store_show import cut_documents
     from cascaderank.cli.terminal import counted, progress
     from cascaderank.errors import StoreError
     from cascaderank.indexing import index_documents
@@ -82,9 +83,12 @@ def _index(options: argparse.Namespace, corpora: list[Path], folder: Path) -> in
             rebuild="" if options.append else _rebuild(options, corpora, folder, vectors),
             progress=lambda done: bar(done, total),
         )
+        schema = cascade.store_schema(vectors)
     was = "was" if report.unchanged == 1 else "were"
     same = f", {report.unchanged} {was} stored already" if report.unchanged else ""
     print(f"{folder}: {counted(report.documents, 'document')}; {report.added} encoded{same}")
+    for line in cut_documents(schema, report.truncated):
+        print(f"  {line}")
     return 0
 
 

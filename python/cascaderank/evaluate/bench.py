@@ -17,8 +17,8 @@ from cascaderank.evaluate.quality import measure_quality
 from cascaderank.evaluate.reference import compare_with_last_model
 from cascaderank.evaluate.requests import Request, evenly
 from cascaderank.processor import processor_flags, processor_name
-from cascaderank.schedule import available_cores
 from cascaderank.store import Store
+from cascaderank.threads import available_cores
 
 Progress = Callable[[int, int], None]
 Bars = Callable[[str], AbstractContextManager[Progress]]

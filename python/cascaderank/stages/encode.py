@@ -26,6 +26,7 @@ def schema_of(scorers: Sequence[Scorer], precision: str) -> Schema:
     tokens: dict[str, str] = {}
     vectors: dict[str, int] = {}
     late: dict[str, int] = {}
+    windows: dict[str, dict[str, int]] = {}
     for scorer in scorers:
         part = scorer.part
         key = tokens_key(part.tokenizer, part.spec.input.document_wording)
@@ -34,9 +35,10 @@ def schema_of(scorers: Sequence[Scorer], precision: str) -> Schema:
             vectors[part.spec.digest] = part.spec.output.dimension
         elif isinstance(scorer, LateInteraction):
             late[part.spec.digest] = part.spec.output.dimension
-    return Schema(
-        precision, tokens, vectors, late, {scorer.part.spec.digest: scorer.part.spec.name for scorer in scorers}
-    )
+        if isinstance(scorer, (BiEncoder, LateInteraction)):
+            windows.setdefault(key, {})[part.spec.digest] = part.query_room(scorer.document_form)
+    models = {scorer.part.spec.digest: scorer.part.spec.name for scorer in scorers}
+    return Schema(precision, tokens, vectors, late, models, windows)
 
 
 def encode_part(scorers: Sequence[Scorer], candidates: Candidates, start: int, stop: int) -> Part:

@@ -21,10 +21,10 @@ class LateInteraction:
         self.part = part
         spec, output = part.spec, part.spec.output
         self._query_form = part.template(spec.input.query)
-        self._document_form = part.template(spec.input.document)
+        self.document_form = part.template(spec.input.document)
         special = sum(1 for piece in self._query_form.parts if piece >= 0)
         self._room = (output.query_length or spec.max_length) - special
-        part.query_room(self._document_form)
+        part.query_room(self.document_form)
         if self._room < 1:
             raise ModelError(
                 f"{spec.folder}: query_length {output.query_length} leaves no room for a query beside {special} "
@@ -88,7 +88,7 @@ class LateInteraction:
         """Token vectors of the named texts without the tokens in ``skip_tokens``, row ``i`` of the result for the
         ``i``-th returned position (ascending). ``candidates`` names the documents in errors."""
         part, output = self.part, self.part.spec.output
-        form = limited(self._document_form, part, request)
+        form = limited(self.document_form, part, request)
         made = part.plan(texts, rows, _NONE, form, request, counts)
         found: dict[int, Float32] = {}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from cascaderank.store.columns import PRECISIONS, Part, Schema, TokenVectors
 from cascaderank.store.manifest import MANIFEST, is_store
 from cascaderank.store.store import Store, checksums
+from cascaderank.store.truncation import Truncation, truncation
 from cascaderank.store.writer import Writer
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "Schema",
     "Store",
     "TokenVectors",
+    "Truncation",
     "Writer",
     "checksums",
     "is_store",
+    "truncation",
 ]

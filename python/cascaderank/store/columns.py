@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -46,7 +46,9 @@ class Schema:
     """What every document of a store has, and which models it was made by.
 
     ``tokens``: tokenizer key -> dtype of its ids; ``vectors``, ``token_vectors``: model digest -> dimension;
-    ``models``: digest -> name, for messages; ``precision``: how vectors are kept, one of ``PRECISIONS``.
+    ``models``: digest -> name, for messages; ``precision``: how vectors are kept, one of ``PRECISIONS``. ``windows``:
+    tokenizer key -> model digest -> how many of a document's tokens that encoder reads (none in a store that was made
+    before they were kept).
     """
 
     precision: str
@@ -54,6 +56,7 @@ class Schema:
     vectors: Mapping[str, int]
     token_vectors: Mapping[str, int]
     models: Mapping[str, str]
+    windows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def columns_by(self) -> tuple[object, ...]:
@@ -120,17 +123,19 @@ def block_of(part: Part, schema: Schema) -> Block:
         block[f"tokens{number}"] = part.tokens[key].ids.astype(dtype)
         block[f"tokens{number}.offsets"] = part.tokens[key].cu_seqlens
     for number, digest in enumerate(schema.vectors):
-        block |= _kept(f"vectors{number}", part.vectors[digest], schema.precision)
+        block |= _kept(f"vectors{number}", part.vectors[digest], schema, digest, part.ids)
     for number, digest in enumerate(schema.token_vectors):
         late = part.token_vectors[digest]
-        block |= _kept(f"late{number}", late.vectors, schema.precision)
+        block |= _kept(f"late{number}", late.vectors, schema, digest, part.ids, late.cu_seqlens)
         block[f"late{number}.offsets"] = late.cu_seqlens
     return block
 
 
-def narrow(vectors: NDArray[np.float32], precision: str) -> VectorRows:
+def narrow(
+    vectors: NDArray[np.float32], precision: str, describe: Callable[[int], str] = "vectors: row {}".format
+) -> VectorRows:
     """Vectors float32 ``[n, d]`` as a store keeps them. fp16: rounded to nearest. int8: a scale per row, with which its
-    largest magnitude becomes 127. Raises ``StoreError`` naming a row that fp16 cannot hold."""
+    largest magnitude becomes 127. Raises ``StoreError`` naming a row that fp16 cannot hold, by ``describe(row)``."""
     if precision == "fp32":
         return vectors
     if precision == "fp16":
@@ -139,7 +144,7 @@ def narrow(vectors: NDArray[np.float32], precision: str) -> VectorRows:
         if not np.isfinite(halves).all():
             row = int(np.flatnonzero(~np.isfinite(halves).all(axis=1))[0])
             raise StoreError(
-                f"vectors: row {row} has the value {np.abs(vectors[row]).max()}, fp16 ends at 65504; use fp32 or int8"
+                f"{describe(row)} has the value {np.abs(vectors[row]).max()}, fp16 ends at 65504; use fp32 or int8"
             )
         return halves
     largest = np.abs(vectors).max(axis=1, initial=0.0)
@@ -149,8 +154,20 @@ def narrow(vectors: NDArray[np.float32], precision: str) -> VectorRows:
     return Int8Rows(values, scales)
 
 
-def _kept(name: str, vectors: NDArray[np.float32], precision: str) -> Block:
-    kept = narrow(vectors, precision)
+def _kept(
+    name: str,
+    vectors: NDArray[np.float32],
+    schema: Schema,
+    digest: str,
+    ids: Sequence[str],
+    cu_seqlens: Int64 | None = None,
+) -> Block:
+    def describe(row: int) -> str:
+        document = row if cu_seqlens is None else int(np.searchsorted(cu_seqlens, row, side="right")) - 1
+        kind = "vector" if cu_seqlens is None else "token vector"
+        return f"document {ids[document]!r}: its {kind} by model {schema.models.get(digest, digest)!r}"
+
+    kept = narrow(vectors, schema.precision, describe)
     return {name: kept.values, f"{name}.scales": kept.scales} if isinstance(kept, Int8Rows) else {name: kept}
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written, hashed and synced; replaced by a rename; mapped for reading."""
+"""Files that are whole or not there: written, hashed and synced; beside the one they replace; mapped for reading."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ class FileWriter:
             return
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a whole new file in the place of ``path``: readers see the old bytes or the new, also after a crash."""
+def write_beside(path: Path, content: bytes) -> Path:
+    """A whole new file beside ``path``, on the disk. To rename it puts it in the place of ``path``: readers see the old
+    bytes or the new, also after a crash; the rename lasts once the folder is synced."""
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
+    return partial
 
 
 def sync_folder(path: Path) -> None:

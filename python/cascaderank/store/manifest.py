@@ -11,7 +11,7 @@ from typing import Any
 
 from cascaderank.errors import StoreError
 from cascaderank.store.columns import Schema
-from cascaderank.store.files import FileRecord, replace_file
+from cascaderank.store.files import FileRecord, write_beside
 
 MANIFEST = "store.json"
 FORMAT = 2  # 1 was a single .npz file
@@ -67,10 +67,11 @@ def is_store(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """The manifest as a file beside ``store.json``, on the disk; the commit is to rename it to that."""
     body = json.dumps({"format": FORMAT, **asdict(manifest)}, ensure_ascii=True, indent=1)
     content = json.dumps({"sha256": _digest(body)})[:-1] + f', "store": {body}}}'
-    replace_file(folder / MANIFEST, content.encode())
+    return write_beside(folder / MANIFEST, content.encode())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -19,6 +19,7 @@ from cascaderank.store.files import verify_file
 from cascaderank.store.manifest import Manifest
 from cascaderank.store.opening import open_segments
 from cascaderank.store.segment import Segment
+from cascaderank.store.truncation import Truncation, truncation
 
 _T = TypeVar("_T")
 Float32 = NDArray[np.float32]
@@ -86,6 +87,17 @@ class Store:
         """crc32 of the texts, int64 ``[len(self)]``, in the order of ``ids``."""
         parts = [segment.arrays["checksums"][segment.alive()].astype(np.int64) for segment in self.segments]
         return np.concatenate([np.empty(0, np.int64), *parts])
+
+    @property
+    def truncated(self) -> dict[str, Truncation]:
+        """Model digest -> how many documents were longer than that encoder's window, and by how many tokens."""
+        found = truncation(self.schema, dict.fromkeys(self.schema.windows, np.empty(0, np.int64)))
+        for segment in self.segments:
+            alive = segment.alive()
+            lengths = {key: np.diff(segment.tokens(key)[1])[alive] for key in self.schema.windows}
+            for digest, beyond in truncation(self.schema, lengths).items():
+                found[digest] += beyond
+        return found
 
     @property
     def remedy(self) -> str:

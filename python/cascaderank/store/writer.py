@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 from cascaderank.errors import StoreError
 from cascaderank.kernels import Int64
 from cascaderank.store.columns import Block, Part, Schema, block_of, encode_ids
-from cascaderank.store.files import FileWriter, sync_folder
+from cascaderank.store.files import FileWriter, sync_folder, verify_file
 from cascaderank.store.folder import check_schema, clean_folder, first_free_number, prepare_folder
 from cascaderank.store.lock import WriteLock
-from cascaderank.store.manifest import Manifest, SegmentRecord, is_store, read_manifest, write_manifest
+from cascaderank.store.manifest import MANIFEST, Manifest, SegmentRecord, is_store, read_manifest, write_manifest
 from cascaderank.store.opening import open_segments
 from cascaderank.store.segment import Segment
 from cascaderank.store.segment_writer import SegmentWriter, file_name
 from cascaderank.store.store import Store
 
 _COPIED = 4096  # documents copied at a time
+_BEFORE = "what was committed before is as it was"
+_UNCERTAIN = "whether this commit took place shows when the store is opened again: it has the old state or the new one"
+_COMMITTED = "this commit took place all the same and is on the disk"
 
 
 class Writer:
@@ -34,6 +37,9 @@ class Writer:
     refused with the command that rebuilds it. ``replace`` drops what an existing store holds with the first commit.
     ``rebuild`` is the command to name in errors of readers. Raises ``StoreError`` when another writer is at work, when
     the folder holds something else, when the disk is full: what was committed stays as it is.
+
+    An error drops what was not committed. One from the moment on that the new state may be there, Ctrl-C included,
+    ends the writer: its errors say so, and a new one goes on from whichever state the folder has.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class Writer:
     ) -> None:
         self.folder = Path(path)
         self._pending: SegmentWriter | None = None
+        self._over = ""  # why this writer can do no more
         self._gone: dict[int, set[int]] = {}  # segment's place -> rows deleted since the last commit
         with self._written():
             prepare_folder(self.folder, schema)
@@ -70,11 +77,12 @@ class Writer:
             if self._manifest is not None or not there:
                 clean_folder(self.folder, self._manifest)
             self._first_number = first_free_number(self.folder, self._manifest)
-        self._rebuild = rebuild or (self._manifest.rebuild if self._manifest else "")
+        self._rebuild = rebuild or (self._manifest.rebuild if self._manifest and not replace else "")
 
     @property
     def store(self) -> Store:
         """The committed state (empty before the first commit, and where it is to be replaced)."""
+        self._check_open()
         if self._manifest is None or self._replaces:
             assert self.schema is not None  # by _load
             return Store.of(self.schema, [])
@@ -92,8 +100,7 @@ class Writer:
         rows = store.find(ids)
         sums = np.full(len(ids), -1, np.int64)
         sums[rows >= 0] = store.checksums_of(rows[rows >= 0])
-        records = self._manifest.segments if self._manifest and not self._replaces else ()
-        return sums, rows >= sum(record.count for record in records if record.number < self._first_number)
+        return sums, rows >= sum(record.count for record in self._earlier)
 
     @property
     def pending(self) -> int:
@@ -106,6 +113,7 @@ class Writer:
         self.add_block(block_of(part, self.schema))
 
     def add_block(self, block: Block) -> None:
+        self._check_open()
         with self._written():
             for place, segment in enumerate(() if self._replaces else self._segments):
                 found = segment.find(block["ids"], block["ids.offsets"])
@@ -117,6 +125,7 @@ class Writer:
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete documents by id with the next commit; returns how many the committed state knows."""
+        self._check_open()
         wanted = encode_ids(ids)
         count = 0
         for place, segment in enumerate(() if self._replaces else self._segments):
@@ -128,6 +137,7 @@ class Writer:
 
     def commit(self) -> None:
         """Make what was added and deleted the store; on return it is on the disk."""
+        self._check_open()
         with self._written():
             kept = () if self._replaces or self._manifest is None else self._manifest.segments
             segments = [self._with_deleted(place, record) for place, record in enumerate(kept)]
@@ -136,7 +146,11 @@ class Writer:
             self._publish(segments)
 
     def compact(self, first: int = 0) -> None:
-        """Merge the segments from place ``first`` on into one without deleted documents, and commit."""
+        """Merge the segments from place ``first`` on into one without deleted documents, and commit.
+
+        Raises ``StoreError`` for a file of theirs that is damaged, whose bytes would get a checksum of their own.
+        """
+        self._check_open()
         if self.pending or any(self._gone.values()):
             raise StoreError(f"{self.folder}: commit before compacting")
         if self._manifest is None or self._replaces:
@@ -145,6 +159,8 @@ class Writer:
         if not merged or (len(merged) == 1 and merged[0].deleted is None):
             return
         with self._written():
+            for file in (file for record in self._manifest.segments[first:] for file in record.all_files):
+                verify_file(self.folder, file)
             self._pending = SegmentWriter(self.folder, self._next_number, self._manifest.schema)
             for segment in merged:
                 rows = segment.alive()
@@ -152,12 +168,14 @@ class Writer:
                     self._pending.add(segment.block(rows[start : start + _COPIED]))
             self._publish([*kept, self._pending.finish()])
 
-    def compact_tail(self) -> None:
+    def compact_tail(self, *, of_this_writer: bool = False) -> None:
         """Merge the newest segments as long as the one before them is at most twice as large, so that a store of n
-        documents has about log(n) segments and a document is copied about as often."""
+        documents has about log(n) segments and a document is copied about as often. ``of_this_writer``: leave those
+        alone that were there before."""
         counts = [segment.count for segment in self._segments]
         first, total = len(counts) - 1, counts[-1] if counts else 0
-        while first > 0 and counts[first - 1] <= 2 * total:
+        oldest = len(self._earlier) if of_this_writer else 0
+        while first > oldest and counts[first - 1] <= 2 * total:
             first -= 1
             total += counts[first]
         if len(counts) - first > 1:
@@ -166,6 +184,7 @@ class Writer:
     def close(self) -> None:
         """Drop what was not committed and let others write."""
         self._drop()
+        self._over = self._over or "it was closed"
         self._lock.release()
 
     def __enter__(self) -> Writer:
@@ -183,6 +202,12 @@ class Writer:
     @property
     def _next_number(self) -> int:
         return self._manifest.next_number if self._manifest else self._first_number
+
+    @property
+    def _earlier(self) -> list[SegmentRecord]:
+        """The segments that were there before this writer; they come first."""
+        records = self._manifest.segments if self._manifest and not self._replaces else ()
+        return [record for record in records if record.number < self._first_number]
 
     def _with_deleted(self, place: int, record: SegmentRecord) -> SegmentRecord:
         gone = self._gone.get(place)
@@ -202,16 +227,26 @@ class Writer:
         generation = self._manifest.generation + 1 if self._manifest else 1
         number = self._next_number + (1 if self._pending is not None else 0)
         alive = tuple(record for record in segments if record.count > record.deleted_count)
-        write_manifest(self.folder, Manifest(generation, number, self.schema, self._rebuild, alive))
+        written = write_manifest(self.folder, Manifest(generation, number, self.schema, self._rebuild, alive))
+        # From here on store.json may name the new files, so nobody may remove or rewrite them who does not read it.
+        self._over = _UNCERTAIN
+        written.replace(self.folder / MANIFEST)
+        sync_folder(self.folder)
+        self._over = _COMMITTED
         self._pending = None
         self._gone = {}
         known = {} if self._replaces else dict(zip(self._states, self._segments, strict=True))
         self._replaces = False
         self._manifest, self._segments = open_segments(self.folder, known)
         clean_folder(self.folder, self._manifest)
+        self._over = ""
+
+    def _check_open(self) -> None:
+        if self._over:
+            raise StoreError(f"{self.folder}: this writer is over: {self._over}; go on with a new one")
 
     def _drop(self) -> None:
-        if self._pending is not None:
+        if self._pending is not None and not self._over:
             with suppress(OSError):
                 self._pending.abandon()
         self._pending = None
@@ -221,20 +256,22 @@ class Writer:
     def _written(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except BaseException as error:
             self._drop()
-            where = error.filename or self.folder
-            raise StoreError(
-                f"{where}: cannot write the store: {error.strerror or error}; what was committed before is as it was"
-            ) from None
-        except StoreError:
-            self._drop()
-            raise
+            if isinstance(error, OSError):
+                what = f"{error.filename or self.folder}: cannot write the store: {error.strerror or error}"
+            elif isinstance(error, StoreError) and self._over:
+                what = str(error)
+            else:
+                raise
+            raise StoreError(f"{what}; {self._over or _BEFORE}") from None
 
 
 def save_store(store: Store, path: Path) -> None:
     """``Store.save``: all documents of ``store`` as the one segment of the folder ``path``."""
-    with Writer(path, store.schema, replace=True) as writer:
+    rebuild = store.manifest.rebuild if store.manifest else ""
+    with Writer(path, store.schema, replace=True, rebuild=rebuild) as writer:
+        store.verify()  # before its bytes get checksums of their own
         for segment in store.segments:
             rows = segment.alive()
             for start in range(0, len(rows), _COPIED):

@@ -10,7 +10,7 @@ import numpy as np
 
 from cascaderank.evaluate.requests import Request
 from cascaderank.kernels import Choices, Explored, Fusion, Int64, ScoreTable, explore
-from cascaderank.schedule import available_cores
+from cascaderank.threads import available_cores
 from cascaderank.tune.cost import StageCost
 from cascaderank.tune.scores import Scores
 
