@@ -26,6 +26,8 @@ class Flight:
 
     @property
     def remaining(self) -> float:
+        if self.budget.cancellation.cancelled:
+            return 0.0  # it ends with its run in progress
         return max(0.0, self.planned - (self.budget.served_s - self._served))
 
     def plan(self, seconds: float) -> None:

@@ -41,7 +41,7 @@ from cascaderank.warm_up import RunPlan, Warmed, warm_up
 _T = TypeVar("_T")
 Documents = Sequence[object]
 Scores = Sequence[float] | NDArray[np.floating[Any]]
-_REQUEST_THREADS = 32  # requests under way at once for arank and rank_batch; more wait in line
+_REQUEST_THREADS = 32  # requests under way at once for arank; more wait in line, but for those with a deadline
 _CLOSED = "this cascade was closed; make a new one"
 
 
@@ -221,7 +221,7 @@ class Cascade:
             self._admission.turn(budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, stored))
             future = self._requests.submit(
                 budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction,
-                max_document_tokens,
+                max_document_tokens, hurry=budget.due is not None,
             )  # fmt: skip
         except BaseException:  # closed in between, no thread to be had, documents whose length is an error
             self._admission.leave_place()

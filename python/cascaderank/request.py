@@ -17,7 +17,10 @@ from cascaderank.manifest import Wording
 from cascaderank.store import Store
 from cascaderank.tokenizer import TextTokenizer
 
-_CHUNK = 64  # documents tokenised between two looks at the clock when there is a deadline
+# Tokenised between two looks at the clock, and at whether somebody still waits: documents, and characters of them, a
+# millisecond's worth or some; where there is no deadline, so many that nothing is lost by it.
+_DOCUMENTS, _CHARACTERS = 64, 1 << 16
+_WITHOUT_DEADLINE = 16
 
 
 def tokens_key(tokenizer: TextTokenizer, wording: Wording) -> str:
@@ -105,15 +108,22 @@ class Request:
                 f"store: no tokens of tokenizer {tokenizer.path}; it was made for other models ({made_for}); "
                 f"{self.store.remedy if self.store else 'encode the documents'}"
             )
-        chunk = _CHUNK if self.budget.due is not None else missing.size
-        for start in range(0, missing.size, chunk):
-            part = missing[start : start + chunk]
-            if not self.budget.allows(cost.estimate(part.size)):
+        more = 1 if self.budget.due is not None else _WITHOUT_DEADLINE
+        start = 0
+        while start < missing.size:
+            given, size = [], 0
+            for index in missing[start : start + more * _DOCUMENTS].tolist():
+                given.append(wording.around(texts[index]))
+                size += len(given[-1])
+                if size >= more * _CHARACTERS:
+                    break
+            if self.budget.cancellation.cancelled or not self.budget.allows(cost.estimate(size)):
                 return
             begun = clock()
-            encoded = tokenizer.encode_many([wording.around(texts[index]) for index in part.tolist()])
-            cost.observe(part.size, clock() - begun)
-            _append(known, part, encoded)
+            encoded = tokenizer.encode_many(given)
+            cost.observe(size, clock() - begun)
+            _append(known, missing[start : start + len(given)], encoded)
+            start += len(given)
 
 
 def _append(known: _Tokens, candidates: Int64, texts: Ragged) -> None:

@@ -138,10 +138,9 @@ class _Line:
     def _pick(self) -> tuple[list[tuple[Job, int]], int] | None:
         """The next micro-batch of whoever is due first and can be served, with others' that fit into its run; and the
         tokens of all."""
+        for job in [job for _, _, job in self._jobs if job.error is not None or job.budget.cancellation.cancelled]:
+            self._end(job)  # wherever it stands: somebody waits for its end
         for place, (_, _, job) in enumerate(waiting := tuple(self._jobs)):
-            if job.error is not None or job.budget.cancellation.cancelled:
-                self._end(job)
-                continue
             if job.active >= job.lanes or id(job.session) in self._held:
                 continue
             if job.session.threads > self._free < self._size:
