@@ -267,6 +267,42 @@ def test_rollback_is_immediate_and_needs_no_files(place: Path) -> None:
     inside(settings_of(place, admin_keys=("admin",)), work)
 
 
+def test_a_swap_of_what_serves_keeps_what_to_roll_back_to(place: Path) -> None:
+    """Good, then one that ranks badly, then its swap once more by hand: rolling back gives the good one. A refusal is
+    forgotten when the files are those that serve again."""
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        key = {"x-api-key": "admin"}
+        deployment = service.deployments["one"]
+        put(place, "v100")
+        for _ in range(3):
+            assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 2
+        (place / "model").rename(place / "aside")
+        assert (await client.post("/admin/reload", headers=key)).status_code == 409
+        assert deployment.refused
+        (place / "aside").rename(place / "model")
+        assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 2
+        assert not deployment.refused
+        assert (await client.post("/admin/rollback", headers=key)).json()["generation"] == 1
+        assert await best(client) == 2.0
+        # The files are not what serves now: they are taken if somebody asks for it.
+        assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 3
+        assert await best(client) == 102.0
+
+    inside(settings_of(place, admin_keys=("admin",)), work)
+
+
+def test_a_swap_that_waited_for_the_watchers_changes_nothing_more(place: Path) -> None:
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        deployment = service.deployments["one"]
+        put(place, "v100")
+        found = await asyncio.gather(deployment.reload(), deployment.reload())
+        assert [generation.number for generation in found] == [2, 2]
+        assert (await deployment.rollback()).number == 1
+
+    inside(settings_of(place), work)
+
+
 def test_admin_asks_for_its_own_keys(place: Path) -> None:
     async def work(client: httpx.AsyncClient, _: Service) -> list[int]:
         keys = ("", "user", "admin")

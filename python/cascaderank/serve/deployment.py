@@ -56,14 +56,22 @@ class Deployment:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def reload(self) -> Generation:
-        """Load, check and warm up what lies on disk, then switch. Raises ``CascadeError``; what served serves on."""
+        """Load, check and warm up what lies on disk, then switch. Raises ``CascadeError``; what served serves on.
+
+        Files that serve already are left as they are, since another generation of them would take the place of the one
+        to roll back to."""
         async with self._busy:
             begun = clock()
             found = await self._in_thread(self._files.fingerprint)
             self._seen = found
+            current = self.live.current
+            if current is not None and current.fingerprint == found:
+                self.refused = ""
+                _log.info("unchanged", extra={"cascade": self.name, "generation": current.number})
+                return current
             try:
                 # At the start there is nobody to yield to, and nothing to protect.
-                trial = None if self.live.current is None else self._trial
+                trial = None if current is None else self._trial
                 arguments = self._files.file, self._files.store, self._max_requests, trial
                 prepared: Prepared = await self._in_thread(prepare, *arguments)
             except Exception as error:
