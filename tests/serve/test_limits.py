@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from cascaderank.errors import OverloadedError
 from cascaderank.serve import Service, Settings, create_app
 from cascaderank.serve.failures import failure_of
+from graphs import make_failing
 from serving import DOCUMENTS, QUERY, inside, post
 
 BODY = {"query": QUERY, "documents": DOCUMENTS}
@@ -95,6 +98,31 @@ def test_a_deadline_beyond_all_time_is_the_servers_own(settings: Settings) -> No
 def test_no_answer_in_time(slow_settings: Settings) -> None:
     response = post(replace(slow_settings, timeout_s=0.02), "/v2/rerank", MANY)
     assert response.status_code == 504
+
+
+def test_a_run_that_fails_is_the_servers_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """500 and not 503, which clients and balancers would try again; logged with its traceback. The folder of the
+    private copy, which is gone, is in no answer."""
+    caplog.set_level(logging.INFO, "cascaderank.serve")
+    path = tmp_path / "failing.toml"
+    path.write_text('[[stage]]\nmodel = "failing"\nkeep = 6\n', encoding="utf-8")
+    make_failing(tmp_path / "failing", "fish")
+
+    async def work(client: httpx.AsyncClient, _: Service) -> None:
+        failed = await client.post("/v2/rerank", json=BODY)
+        assert failed.status_code == 500
+        assert "retry-after" not in failed.headers
+        assert "stage 'failing' on cpu: a run of the model failed" in failed.json()["message"]
+        assert f"`cascaderank check {tmp_path / 'failing'}`" in failed.json()["message"]
+        failed = await client.post("/rerank", json={"query": QUERY, "texts": DOCUMENTS})
+        assert (failed.status_code, failed.json()["error_type"]) == (500, "Backend")
+        good = await client.post("/v2/rerank", json={"query": QUERY, "documents": ["red cat"]})
+        assert good.status_code == 200
+
+    inside(Settings(cascades={"one": path}, watch_s=0.0), work)
+    logged = [record for record in caplog.records if record.getMessage() == "failed"]
+    assert len(logged) == 2
+    assert all(record.exc_info for record in logged)
 
 
 @pytest.mark.parametrize("leaves", ["while it is ranked", "while it is sent"])

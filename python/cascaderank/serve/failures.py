@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cascaderank.errors import CascadeError, InputError, OverloadedError, ScoreError, StoreError
+from cascaderank.errors import (
+    CascadeError,
+    InputError,
+    ModelError,
+    OverloadedError,
+    ProviderError,
+    ScoreError,
+    StoreError,
+)
 
 
 @dataclass(eq=False)  # not frozen: raising it writes its traceback
@@ -27,8 +35,8 @@ class Failure(Exception):
 
 def failure_of(error: BaseException) -> Failure:
     """What went wrong, as HTTP: 400 for a malformed or impossible request, 422 for a wrong type, 429 for a full queue,
-    503 for a service that is not ready; anything that is not the caller's doing is 500 and says no more than its
-    number."""
+    503 for a service that is not ready, 500 for a model that fails; what nobody foresaw is 500 and says no more than
+    its number."""
     match error:
         case Failure():
             return error
@@ -44,7 +52,7 @@ def failure_of(error: BaseException) -> Failure:
             return Failure(400, str(error))
         case StoreError():
             return Failure(400, str(error))
-        case ScoreError():
+        case ScoreError() | ProviderError() | ModelError():
             return Failure(500, str(error), "Backend")
         case CascadeError():
             return Failure(503, str(error), "Unhealthy", 1.0)

@@ -35,6 +35,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
         state = request.scope["state"]
         status, cascade, api = 500, "", shape.name
         body: bytes | None = None
+        live: Generation | None = None
         try:
             service.keys.check(request.headers)
             settings = service.settings
@@ -64,6 +65,8 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             return Response(status_code=GONE)
         except Exception as error:  # noqa: BLE001  every failure is answered
             failure = failure_of(error)
+            if live is not None:
+                failure.message = live.explained(failure.message)
             status = failure.status
             state["log"] = {"reason": failure.message[:500]}
             if isinstance(error, OverloadedError):
