@@ -91,6 +91,29 @@ def test_a_deadline_gives_less_in_time_and_says_so(slow_settings: Settings) -> N
         assert post(slow_settings, "/v2/rerank", BODY, {"x-deadline-ms": value}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("file_ms", "setting_ms", "timeout_s", "degraded"),
+    [
+        (30.0, 60_000.0, 60.0, True),  # the file's, not the setting's
+        (60_000.0, 30.0, 60.0, False),
+        (None, 30.0, 60.0, True),
+        (60_000.0, None, 0.1, True),  # in time for whoever waits no longer
+    ],
+)
+def test_a_cascade_files_deadline_comes_before_the_settings_and_none_is_later_than_the_timeout(
+    slow: Path, tmp_path: Path, file_ms: float | None, setting_ms: float | None, timeout_s: float, degraded: bool
+) -> None:
+    said = "" if file_ms is None else f"deadline_ms = {file_ms}\n"
+    path = tmp_path / "slow.toml"
+    path.write_text(
+        f'[cascade]\nworkers = 1\n{said}[[stage]]\nmodel = "{slow}"\nkeep = 100\nmax_rows = 1\n', encoding="utf-8"
+    )
+    settings = Settings(cascades={"slow": path}, watch_s=0.0, deadline_ms=setting_ms, timeout_s=timeout_s)
+    response = post(settings, "/v2/rerank", MANY)
+    assert response.status_code == 200
+    assert ("x-degraded" in response.headers) is degraded
+
+
 def test_a_deadline_beyond_all_time_is_the_servers_own(settings: Settings) -> None:
     assert post(settings, "/v2/rerank", {**BODY, "deadline_ms": 1e300}).status_code == 200
 

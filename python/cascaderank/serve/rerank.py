@@ -44,11 +44,14 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             wanted = shape.read(body)
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
-            deadline_ms = _deadline(wanted, request, settings.deadline_ms)
+            deadline_ms = _deadline(wanted, request)
             with deployment.live.lend() as live:
                 limit = min(settings.max_documents, live.cascade.config.max_candidates)
                 if wanted.size > limit:
                     raise Failure(413, f"documents: {wanted.size} of them, at most {limit} are taken; send fewer")
+                if deadline_ms is None:
+                    own = live.cascade.config.deadline_ms
+                    deadline_ms = settings.deadline_ms if own is None else own
                 ranking = await _rank(request, live, wanted, deadline_ms, settings.timeout_s)
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
@@ -83,13 +86,13 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
     return endpoint
 
 
-def _deadline(wanted: RankRequest, request: Request, default: float | None) -> float | None:
-    """The body's, else the header's, else the server's; None leaves it to the cascade file."""
+def _deadline(wanted: RankRequest, request: Request) -> float | None:
+    """The body's, else the header's; None where the request says none."""
     if wanted.deadline_ms is not None:
         return wanted.deadline_ms
     header = request.headers.get("x-deadline-ms")
     if header is None:
-        return default
+        return None
     try:
         value = float(header)
     except ValueError:
