@@ -21,7 +21,7 @@ from cascaderank.serve.request import Answer, RankRequest
 from cascaderank.serve.scores import deepest_logits, relevance
 from cascaderank.serve.service import Service
 from cascaderank.serve.shapes import Shape
-from cascaderank.serve.tracing import record_spans
+from cascaderank.serve.tracing import Done, record_spans
 
 _log = logging.getLogger("cascaderank.serve")
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -36,11 +36,14 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
         status, cascade, api = 500, "", shape.name
         body: bytes | None = None
         live: Generation | None = None
+        ranked: Ranking | None = None
+        why = "ended before its answer"
+        begun, begun_ns = clock(), time.time_ns()
         try:
             service.keys.check(request.headers)
             settings = service.settings
             body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
-            begun, begun_ns = clock(), time.time_ns()
+            begun, begun_ns = clock(), time.time_ns()  # how long a client takes to send is not ours to answer for
             wanted = shape.read(body)
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
@@ -56,22 +59,20 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
             content = shape.write(answer)
-            elapsed_s = clock() - begun
-            service.metrics.answered(cascade, ranking, elapsed_s)
-            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns, elapsed_s)
-            status = 200
+            service.metrics.answered(cascade, ranking, clock() - begun)
+            status, ranked, why = 200, ranking, ""
             state["log"] = {"documents": wanted.size, "generation": live.number, "degraded": ranking.degraded}
             return Response(content, media_type="application/json", headers=_headers(answer))
         except Disconnected:
-            status = GONE
+            status, why = GONE, "the client left"
             service.metrics.disconnected.labels(cascade).inc()
             return Response(status_code=GONE)
         except Exception as error:  # noqa: BLE001  every failure is answered
             failure = failure_of(error)
             if live is not None:
                 failure.message = live.explained(failure.message)
-            status = failure.status
-            state["log"] = {"reason": failure.message[:500]}
+            status, why = failure.status, failure.message[:500]
+            state["log"] = {"reason": why}
             if isinstance(error, OverloadedError):
                 service.metrics.rejected.labels(cascade).inc()
             if status >= 500 and status != 503:
@@ -82,6 +83,8 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
             return Response(content, status, headers, "application/json")
         finally:
             service.metrics.requests.labels(cascade, api, str(status)).inc()
+            done = Done(cascade, status, begun_ns, clock() - begun, ranked, why)
+            record_spans(request.headers, state["trace"], done)
 
     return endpoint
 
