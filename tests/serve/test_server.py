@@ -132,6 +132,24 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(slow: Path, tmp_path
             httpx.get(server.url)
 
 
+def test_sigterm_while_a_disk_does_not_answer_at_the_start(file: Path, tmp_path: Path) -> None:
+    """A named pipe in place of the second cascade file: whoever reads it waits for ever. Whoever asks meanwhile gets
+    503 where nothing is loaded, and the process ends with 0 when the drain is over."""
+    os.mkfifo(tmp_path / "pipe")
+    drain = ("--drain-delay-s", "1", "--drain-s", "1")
+    with program(f"tiny={file}", f"never={tmp_path / 'pipe'}", *drain, until="switched") as server:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("draining")
+        begun = time.monotonic()
+        refused = httpx.post(f"{server.url}/v2/rerank", json={**BODY, "model": "never"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert httpx.post(f"{server.url}/v2/rerank", json=BODY).status_code == 200
+        assert httpx.post(f"{server.url}/v2/rerank", json={**BODY, "model": "another"}).status_code == 404
+        assert server.process.wait(30) == 0
+        assert time.monotonic() - begun < 10
+    assert not [line for line in server.lines if line["level"] in ("error", "critical")]
+
+
 def test_a_cascade_that_cannot_be_loaded_ends_with_an_error(tmp_path: Path) -> None:
     path = tmp_path / "cascade.toml"
     path.write_text('[[stage]]\nmodel = "nowhere"\nkeep = 1\n', encoding="utf-8")

@@ -47,6 +47,7 @@ def create_app(service: Service) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         starting = asyncio.create_task(service.start())
         yield
+        starting.cancel()  # the cascades that are not loaded yet are not needed any more
         await asyncio.wait([starting])
         await service.stop()
 
