@@ -48,6 +48,7 @@ def add_parser(commands: Any) -> None:
     limits.add_argument("--max-body-mb", type=positive_integer, metavar="MB", help="of a request; 32")
     limits.add_argument("--deadline-ms", type=positive_number, metavar="MS", help="where nobody says another")
     limits.add_argument("--timeout-s", type=positive_number, metavar="S", help="until an answer; 60")
+    limits.add_argument("--send-timeout-s", type=positive_number, metavar="S", help="for a client to read it; 60")
     limits.add_argument("--header-timeout-s", type=positive_number, metavar="S", help="for a request to begin; 10")
     limits.add_argument("--keep-alive-s", type=positive_number, metavar="S", help="idle between two requests; 30")
     limits.add_argument("--body-timeout-s", type=positive_number, metavar="S", help="for its body to arrive; 10")
@@ -91,7 +92,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     chosen: dict[str, Any] = {
         key: getattr(options, key)
         for key in ("max_queue", "max_documents", "deadline_ms", "timeout_s", "header_timeout_s", "keep_alive_s",
-                    "body_timeout_s", "watch_s",
+                    "body_timeout_s", "send_timeout_s", "watch_s",
                     "drain_delay_s", "drain_s")
         if getattr(options, key) is not None
     }  # fmt: skip

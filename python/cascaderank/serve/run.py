@@ -15,7 +15,7 @@ import uvicorn
 from cascaderank.errors import CascadeError, ConfigError
 from cascaderank.serve import logs, tracing
 from cascaderank.serve.app import create_app
-from cascaderank.serve.protocol import bounded_head
+from cascaderank.serve.protocol import bounded
 from cascaderank.serve.service import Service
 from cascaderank.serve.settings import Settings
 
@@ -38,7 +38,7 @@ def run(settings: Settings, host: str, port: int, *, log_level: str = "info") ->
         raise ConfigError(f"serve: cannot listen on {host} port {port}: {error.strerror or error}") from None
     config = uvicorn.Config(
         create_app(service),
-        http=bounded_head(settings.header_timeout_s),
+        http=bounded(settings.header_timeout_s, settings.send_timeout_s),
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,
