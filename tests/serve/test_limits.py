@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cascaderank.errors import OverloadedError
+from cascaderank.errors import ConfigError, OverloadedError
 from cascaderank.serve import Service, Settings, create_app
 from cascaderank.serve.failures import failure_of
 from graphs import make_failing
@@ -33,6 +34,49 @@ def test_too_large_a_body(settings: Settings) -> None:
         response = post(replace(settings, max_body_bytes=50), "/rerank", {"query": "a", "texts": ["b" * 60]}, headers)
         assert response.status_code == 413
         assert response.json()["error_type"] == "Validation"
+
+
+def test_bodies_that_are_being_read_are_bounded_together(settings: Settings) -> None:
+    """Most of one body is there, another one is too much; what clients only announce takes no room, and what is read or
+    refused gives its room back."""
+    content = json.dumps({"query": QUERY, "documents": ["red " * 100] * 2}).encode()
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        go_on, later = asyncio.Event(), asyncio.Event()
+
+        async def held() -> AsyncIterator[bytes]:
+            yield content[:700]
+            await go_on.wait()
+            yield content[700:]
+
+        async def announced() -> AsyncIterator[bytes]:
+            await later.wait()
+            yield content
+
+        large = {"content-length": str(len(content))}
+        empty = [asyncio.create_task(client.post("/v2/rerank", content=announced(), headers=large)) for _ in range(3)]
+        half = asyncio.create_task(client.post("/v2/rerank", content=held(), headers=large))
+        while service.room.used < 700:
+            await asyncio.sleep(0.001)
+        refused = await client.post("/rerank", content=content)
+        assert refused.status_code == 429
+        assert refused.json()["error_type"] == "Overloaded"
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["connection"] == "close"
+        assert service.room.used == 700
+        go_on.set()
+        assert (await half).status_code == 200
+        assert service.room.used == 0
+        later.set()
+        assert 200 in [(await task).status_code for task in empty]
+        assert service.room.used == 0
+        assert (await client.post("/v2/rerank", content=b"no JSON")).status_code == 400
+        assert service.room.used == 0
+
+    assert 700 < len(content) < 1000
+    inside(replace(settings, max_body_bytes=1000, max_reading_bytes=1200), work)
+    with pytest.raises(ConfigError, match="max_reading_bytes is 999, but one body may have 1000"):
+        replace(settings, max_body_bytes=1000, max_reading_bytes=999)
 
 
 def test_a_compressed_body_is_refused(settings: Settings) -> None:

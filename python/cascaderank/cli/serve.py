@@ -46,6 +46,9 @@ def add_parser(commands: Any) -> None:
     )
     limits.add_argument("--max-documents", type=positive_integer, metavar="N", help="candidates of a request; 10000")
     limits.add_argument("--max-body-mb", type=positive_integer, metavar="MB", help="of a request; 32")
+    limits.add_argument(
+        "--max-reading-mb", type=positive_integer, metavar="MB", help="of bodies being read; 8 of those"
+    )
     limits.add_argument("--deadline-ms", type=positive_number, metavar="MS", help="where nobody says another")
     limits.add_argument("--timeout-s", type=positive_number, metavar="S", help="until an answer; 60")
     limits.add_argument("--send-timeout-s", type=positive_number, metavar="S", help="for a client to read it; 60")
@@ -98,6 +101,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     }  # fmt: skip
     if options.max_body_mb is not None:
         chosen["max_body_bytes"] = options.max_body_mb << 20
+    if options.max_reading_mb is not None:
+        chosen["max_reading_bytes"] = options.max_reading_mb << 20
     return Settings(
         cascades=cascades or {"default": None},
         stores=stores,

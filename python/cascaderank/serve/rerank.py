@@ -34,7 +34,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         state = request.scope["state"]
         status, cascade, api = 500, "", shape.name
-        body: bytes | None = None
+        unread = True
         live: Generation | None = None
         ranked: Ranking | None = None
         why = "ended before its answer"
@@ -42,9 +42,12 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
         try:
             service.keys.check(request.headers)
             settings = service.settings
-            body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
-            begun, begun_ns = clock(), time.time_ns()  # how long a client takes to send is not ours to answer for
-            wanted = shape.read(body)
+            with service.room.share() as take:
+                body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s, take)
+                unread = False
+                begun, begun_ns = clock(), time.time_ns()  # how long a client takes to send is not ours to answer for
+                wanted = shape.read(body)
+                del body  # or it would be held until the answer
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
             deadline_ms = _deadline(wanted, request)
@@ -79,7 +82,7 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
                 _log.exception("failed", extra={"request_id": state["request_id"]})
             content = shape.fail(failure, state["request_id"])
             # What is left of a body that was not read is not worth reading.
-            headers = failure.headers | ({"connection": "close"} if body is None else {})
+            headers = failure.headers | ({"connection": "close"} if unread else {})
             return Response(content, status, headers, "application/json")
         finally:
             service.metrics.requests.labels(cascade, api, str(status)).inc()

@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 
 from cascaderank.errors import CascadeError
 from cascaderank.job import clock
+from cascaderank.serve.body import Room
 from cascaderank.serve.deployment import Deployment
 from cascaderank.serve.failures import Failure
 from cascaderank.serve.keys import Keys
@@ -32,6 +33,7 @@ class Service:
         self.state = "starting"
         self.error = ""
         self.metrics = Metrics()
+        self.room = Room(settings.reading_limit)
         self.keys = Keys(settings.api_keys)
         self.admin_keys = Keys(settings.admin_keys)
         self.deployments = {
