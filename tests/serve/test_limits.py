@@ -94,6 +94,8 @@ def test_keys(settings: Settings) -> None:
             {"x-api-key": "one"},
         ]
         found = [(await client.post("/v2/rerank", json=BODY, headers=head)).status_code for head in heads]
+        refused = await client.post("/v2/rerank", json=BODY)
+        assert refused.headers["www-authenticate"] == "Bearer"  # RFC 9110, 11.6.1
         return [*found, (await client.get("/ready")).status_code]
 
     assert inside(replace(settings, api_keys=("one", "two")), work) == [401, 401, 401, 200, 200, 200, 200]

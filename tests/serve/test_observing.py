@@ -16,8 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.responses import Response
 
-from cascaderank.serve import Service, Settings
+from cascaderank.serve import Service, Settings, create_app
 from cascaderank.serve.logs import JsonFormatter
 from cascaderank.serve.tracing import trace_context
 from serving import DOCUMENTS, QUERY, inside, post
@@ -81,6 +83,29 @@ def test_the_answer_names_request_and_trace(settings: Settings) -> None:
     assert response.headers["traceparent"].startswith(f"00-{TRACE}-")
     made = post(settings, "/v2/rerank", BODY, {"x-request-id": "with space\tand more"}).headers["x-request-id"]
     assert len(made) == 32
+
+
+def test_an_error_that_nobody_foresaw_has_the_requests_id(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The application with a route more, whose endpoint has an error in it."""
+
+    async def broken(request: Request) -> Response:
+        raise KeyError("nobody foresaw it")
+
+    async def whole() -> httpx.Response:
+        app = create_app(Service(settings))
+        app.add_route("/broken", broken)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get("/broken", headers={"x-request-id": "a-3", "traceparent": TRACEPARENT})
+
+    response = asyncio.run(whole())
+    assert response.status_code == 500
+    assert response.headers["x-request-id"] == "a-3"
+    assert response.headers["traceparent"].startswith(f"00-{TRACE}-")
+    assert "internal error" in response.json()["message"]
+    assert "nobody foresaw it" not in response.text
+    (record,) = [record for record in caplog.records if record.getMessage() == "failed"]
+    assert vars(record)["request_id"] == "a-3"
+    assert record.exc_info
 
 
 def test_log_records_are_json_lines() -> None:
