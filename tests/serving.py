@@ -81,13 +81,16 @@ class Program:
 
 
 @contextmanager
-def program(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
-    """``cascaderank serve`` on a free port, ready; killed at the end if it still runs. ``environment`` is added."""
+def program(
+    *arguments: str | Path, environment: dict[str, str] | None = None, until: str = "ready"
+) -> Iterator[Program]:
+    """``cascaderank serve`` on a free port, ``until`` it has said that; killed at the end if it still runs.
+    ``environment`` is added."""
     command = [sys.executable, "-m", "cascaderank.cli", "serve", "--port", "0", *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | (environment or {}))
     served = Program(process)
     try:
-        served.wait_for("ready")
+        served.wait_for(until)
         yield served
     finally:
         if process.poll() is None:

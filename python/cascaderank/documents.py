@@ -103,7 +103,9 @@ def _read_columns(
         ids.append(identifier)
         texts.append(text)
         own.append(score)
-    check_ids(ids)
+    if len(set(ids)) < len(ids):
+        _check_places(documents, ids)
+        check_ids(ids)
     if scores is None and any(score is not None for score in own):
         if None in own:
             index = own.index(None)
@@ -113,6 +115,17 @@ def _read_columns(
             )
         return Candidates(len(ids), texts, ids, read_scores(own, len(ids)))
     return Candidates(len(ids), texts, ids, read_scores(scores, len(ids)))
+
+
+def _check_places(documents: Sequence[object], ids: Sequence[str]) -> None:
+    """A document without an id has its place as one, which another document may have been given."""
+    given = {ids[at]: at for at, one in enumerate(documents) if not isinstance(one, Mapping) or "id" in one}
+    for index, document in enumerate(documents):
+        if isinstance(document, Mapping) and "id" not in document and ids[index] in given:
+            raise InputError(
+                f"documents[{index}]: no id, and its place, {ids[index]!r}, which stands for it, is the id of "
+                f"documents[{given[ids[index]]}]; give every document an id, or none"
+            )
 
 
 def read_ids(ids: Sequence[str], scores: Sequence[float] | NDArray[np.floating[Any]] | None, limit: int) -> Candidates:

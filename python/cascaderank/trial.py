@@ -32,9 +32,11 @@ _NICENESS = 10
 
 
 def check(cascade: Cascade, *, golden: bool = True, store: Store | None = None) -> None:
-    """Golden scores of the models that have some, finite scores of a pair, and a store of these models.
+    """Golden scores of the models that have some, finite scores of a pair, by each stage alone (a ``when`` may keep one
+    from so few documents) and by all together, and a store of these models.
 
-    Raises ``CascadeError``. Models without golden scores are older or synthetic; their hashes and the pair vouch alone.
+    ``golden`` False leaves out what is asked of each stage alone: a trial has done it. Raises ``CascadeError``. Models
+    without golden scores are older or synthetic; their hashes and the pair vouch alone.
     """
     if golden and all(spec.golden is not None for spec in cascade.models):
         cascade.check_golden()
@@ -43,6 +45,10 @@ def check(cascade: Cascade, *, golden: bool = True, store: Store | None = None) 
             if spec.golden is not None:
                 with Cascade([stage]) as alone:
                     alone.check_golden()
+    for stage in cascade.config.stages if golden else ():
+        if stage.candidates_over is not None or stage.stored is not None:
+            with Cascade([replace(stage, candidates_over=None, stored=None)]) as alone:
+                alone.rank(_QUERY, _DOCUMENTS)  # raises where a score is not finite
     ranking = cascade.rank(_QUERY, _DOCUMENTS)
     if not all(hit.score is None or math.isfinite(hit.score) for hit in ranking):
         raise ModelError("the smoke pair's scores are not finite numbers; export the models again")

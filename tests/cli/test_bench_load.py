@@ -52,6 +52,19 @@ def test_one_rate(cascade_file: Path, beir: Path, tmp_path: Path, capsys: pytest
         assert text in printed
 
 
+def test_the_histogram_file_holds_who_was_never_answered(
+    cascade_file: Path, beir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They waited, too: without them a run whose every second request hangs would look fast."""
+    out, hgrm = tmp_path / "load.json", tmp_path / "load.hgrm"
+    arguments = ["bench", str(cascade_file), "--data", str(beir), "--rate", "100", "--duration", "0.3", *FAST]
+    main([*arguments, "--timeout-s", "1e-6", "--json", str(out), "--hgrm", str(hgrm)])
+    load = json.loads(out.read_text(encoding="utf-8"))["load"]
+    assert load["unanswered"] == load["requests"] > 10
+    assert f"Total count    = {load['requests']:12d}" in hgrm.read_text(encoding="utf-8")
+    capsys.readouterr()
+
+
 def test_a_late_request_has_less_time(cascade_file: Path, beir: Path) -> None:
     """As with anybody who was held up before he could ask; who has no time left is answered at once all the same."""
     requests = make_requests(load_beir(beir, "test"), 1000)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,8 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.responses import Response
 
-from cascaderank.serve import Service, Settings
+from cascaderank.serve import Service, Settings, create_app
 from cascaderank.serve.logs import JsonFormatter
 from cascaderank.serve.tracing import trace_context
 from serving import DOCUMENTS, QUERY, inside, post
@@ -81,6 +85,29 @@ def test_the_answer_names_request_and_trace(settings: Settings) -> None:
     assert len(made) == 32
 
 
+def test_an_error_that_nobody_foresaw_has_the_requests_id(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The application with a route more, whose endpoint has an error in it."""
+
+    async def broken(request: Request) -> Response:
+        raise KeyError("nobody foresaw it")
+
+    async def whole() -> httpx.Response:
+        app = create_app(Service(settings))
+        app.add_route("/broken", broken)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get("/broken", headers={"x-request-id": "a-3", "traceparent": TRACEPARENT})
+
+    response = asyncio.run(whole())
+    assert response.status_code == 500
+    assert response.headers["x-request-id"] == "a-3"
+    assert response.headers["traceparent"].startswith(f"00-{TRACE}-")
+    assert "internal error" in response.json()["message"]
+    assert "nobody foresaw it" not in response.text
+    (record,) = [record for record in caplog.records if record.getMessage() == "failed"]
+    assert vars(record)["request_id"] == "a-3"
+    assert record.exc_info
+
+
 def test_log_records_are_json_lines() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -113,13 +140,20 @@ def test_each_request_is_one_log_line(settings: Settings, caplog: pytest.LogCapt
     assert not any(word in record.getMessage() for word in DOCUMENTS)  # texts are the users' own
 
 
-def test_spans_per_stage_under_the_callers_trace(settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def exported() -> InMemorySpanExporter:
+    """Where the spans of this process go; a provider is set once in a process."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    return exporter
+
+
+def test_spans_per_stage_under_the_callers_trace(settings: Settings, exported: InMemorySpanExporter) -> None:
+    exported.clear()
     post(settings, "/v2/rerank", BODY, {"traceparent": TRACEPARENT})
-    spans = {span.name: span for span in exporter.get_finished_spans()}
+    spans = {span.name: span for span in exported.get_finished_spans()}
     assert set(spans) == {"rerank", "stage bi", "stage ce"}
     whole = spans["rerank"]
     assert whole.parent is not None
@@ -133,3 +167,36 @@ def test_spans_per_stage_under_the_callers_trace(settings: Settings) -> None:
     )
     assert first.attributes is not None
     assert first.attributes["cascaderank.stage.candidates_in"] == 6
+    assert whole.attributes is not None
+    assert whole.attributes["http.response.status_code"] == 200
+    assert "error.type" not in whole.attributes
+
+
+def test_a_request_without_a_ranking_is_a_span_that_says_why(
+    settings: Settings, slow_settings: Settings, exported: InMemorySpanExporter
+) -> None:
+    exported.clear()
+    many = {"query": QUERY, "documents": ["red cat"] * 60}
+    post(settings, "/v2/rerank", b"no JSON", {"traceparent": TRACEPARENT})
+    post(settings, "/v2/rerank", {**BODY, "model": "another"})
+    post(replace(settings, api_keys=("one",)), "/v2/rerank", BODY)
+    post(replace(slow_settings, timeout_s=0.02), "/v2/rerank", many)
+
+    async def crowd(client: httpx.AsyncClient, service: Service) -> None:
+        first = asyncio.create_task(client.post("/v2/rerank", json=many))
+        while not service.deployments["slow"].under_way:
+            await asyncio.sleep(0.001)
+        assert (await client.post("/v2/rerank", json=many)).status_code == 429
+        await first
+
+    inside(replace(slow_settings, max_queue=1), crowd)
+    spans = [span for span in exported.get_finished_spans() if span.name == "rerank"]
+    found = [span.attributes or {} for span in spans]
+    assert [one["http.response.status_code"] for one in found] == [400, 404, 401, 504, 429, 200]
+    assert [one.get("error.type") for one in found] == ["400", "404", "401", "504", "429", None]
+    assert "not valid JSON" in str(found[0]["cascaderank.error"])
+    assert [span.status.status_code.name for span in spans] == ["UNSET"] * 3 + ["ERROR"] + ["UNSET"] * 2
+    assert f"{spans[0].context.trace_id:032x}" == TRACE
+    assert not any(
+        span.name.startswith("stage") and span.parent != spans[-1].context for span in exported.get_finished_spans()
+    )

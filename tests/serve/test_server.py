@@ -73,9 +73,6 @@ def test_what_is_no_request(server: Program, data: bytes, status: int) -> None:
 
 def test_a_head_that_does_not_come(file: Path) -> None:
     """A connection that says nothing, and one whose second request never ends, are closed; uvicorn alone keeps both."""
-    from cascaderank.serve.protocol import bounded_head
-
-    assert bounded_head(3.0).head_timeout_s == 3.0
     with program(f"tiny={file}", "--header-timeout-s", "0.3") as server:
         for first in (b"", raw(POST)):
             for data in (b"G", b"GET /hea", b"\r\n") if first else (b"", b"GET /hea"):
@@ -89,6 +86,63 @@ def test_a_head_that_does_not_come(file: Path) -> None:
                     assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408"), (first, data)
                     assert connection.recv(1 << 16) == b""
                     assert 0.2 < time.monotonic() - begun < 3
+
+
+def closed_without_answer(server: Program, data: bytes, timeout_s: float = 5.0) -> bool:
+    """Whether the server closes the connection, while it still gets data or after, and has said nothing."""
+    try:
+        return talk(server, data, timeout_s) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+
+
+def test_a_head_without_end_behind_a_slow_request(slow: Path, tmp_path: Path) -> None:
+    """The parser keeps what it has of a head: without a bound a client could fill the memory while it waits."""
+    path = tmp_path / "slow.toml"
+    path.write_text(f'[cascade]\nworkers = 1\n[[stage]]\nmodel = "{slow}"\nkeep = 1000\n', encoding="utf-8")
+    first = raw(POST, json.dumps({"query": QUERY, "documents": ["red cat"] * 500}).encode())
+    with program(path, "--watch-s", "0") as server:
+        assert closed_without_answer(server, first + b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 1_000_000)
+        metrics = httpx.get(f"{server.url}/metrics").text
+        assert 'status="499"' in metrics
+        good = [raw(POST + "x: " + "a" * 40_000 + "\n")] * 2 + [raw(POST + "connection: close\n")]
+        assert talk(server, b"".join(good)).count(b"HTTP/1.1 200") == 3
+
+
+def test_trailers_without_end(server: Program) -> None:
+    chunked = "POST /v2/rerank HTTP/1.1\nhost: a\ntransfer-encoding: chunked\nconnection: close\n"
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (GOOD[:20], GOOD[20:])) + b"0\r\n"
+    assert closed_without_answer(server, raw(chunked, chunks + b"x: " + b"a" * 1_000_000))
+    assert closed_without_answer(server, raw(chunked, chunks + b"x: a\r\n" * 20_000))
+    assert talk(server, raw(chunked, chunks + b"x: a\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_that_nobody_reads(file: Path) -> None:
+    """Jina's answers hold the documents: 16 MB, more than the sockets' buffers take."""
+    body = json.dumps({"query": QUERY, "documents": ["red " * 250_000] * 16}).encode()
+    head = "POST /jina/v1/rerank HTTP/1.1\nhost: a\ncontent-length: {length}\n"
+    with program(f"tiny={file}", "--watch-s", "0", "--send-timeout-s", "0.4") as server:
+
+        def held() -> int:
+            return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+        before = held()
+        for closing in ("", "connection: close\n"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as silent:
+                silent.sendall(raw(head + closing, body))
+                server.wait_for("request")
+                assert held() > before
+                deadline = time.monotonic() + 10
+                while held() > before and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                assert held() == before
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as steady:
+            steady.sendall(raw(head + "connection: close\n", body))
+            received = 0
+            while chunk := steady.recv(1 << 18):
+                received += len(chunk)
+                time.sleep(0.02)
+        assert received > len(body)
 
 
 def test_a_client_that_hangs_up_leaves_nothing(server: Program) -> None:
@@ -109,7 +163,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(slow: Path, tmp_path
     path.write_text(f'[cascade]\nworkers = 1\n[[stage]]\nmodel = "{slow}"\nkeep = 100\n', encoding="utf-8")
     with program(path, "--drain-delay-s", "0.3") as server:
         answers: list[int] = []
-        body = {"query": QUERY, "documents": ["red cat"] * 150}
+        body = {"query": QUERY, "documents": ["red cat"] * 400}
 
         def ask() -> None:
             answers.append(httpx.post(f"{server.url}/v2/rerank", json=body, timeout=60).status_code)
@@ -118,6 +172,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(slow: Path, tmp_path
         asking.start()
         with httpx.Client(base_url=server.url) as client:
             while b'in_flight{cascade="slow"} 1.0' not in client.get("/metrics").content:
+                assert asking.is_alive(), answers
                 time.sleep(0.005)
             server.process.send_signal(signal.SIGTERM)
             server.wait_for("draining")
@@ -130,6 +185,24 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_0(slow: Path, tmp_path
         assert answers == [200]
         with pytest.raises(httpx.ConnectError):
             httpx.get(server.url)
+
+
+def test_sigterm_while_a_disk_does_not_answer_at_the_start(file: Path, tmp_path: Path) -> None:
+    """A named pipe in place of the second cascade file: whoever reads it waits for ever. Whoever asks meanwhile gets
+    503 where nothing is loaded, and the process ends with 0 when the drain is over."""
+    os.mkfifo(tmp_path / "pipe")
+    drain = ("--drain-delay-s", "1", "--drain-s", "1")
+    with program(f"tiny={file}", f"never={tmp_path / 'pipe'}", *drain, until="switched") as server:
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("draining")
+        begun = time.monotonic()
+        refused = httpx.post(f"{server.url}/v2/rerank", json={**BODY, "model": "never"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert httpx.post(f"{server.url}/v2/rerank", json=BODY).status_code == 200
+        assert httpx.post(f"{server.url}/v2/rerank", json={**BODY, "model": "another"}).status_code == 404
+        assert server.process.wait(30) == 0
+        assert time.monotonic() - begun < 10
+    assert not [line for line in server.lines if line["level"] in ("error", "critical")]
 
 
 def test_a_cascade_that_cannot_be_loaded_ends_with_an_error(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from cascaderank import Cascade
-from cascaderank.serve import Settings
+from cascaderank.serve import Service, Settings
+from cascaderank.serve.request import as_candidates
 from serving import DOCUMENTS, QUERY, inside, post
 
 BODY = {"query": QUERY, "documents": DOCUMENTS}
@@ -240,6 +242,39 @@ def test_texts_beside_a_store(models: Path, tmp_path: Path) -> None:
     for documents in (["dog", "red cat"], [{"id": "b", "text": "dog"}, {"id": "a", "text": "red cat"}]):
         answer = post(settings, "/v2/rerank", {"query": QUERY, "documents": documents})
         assert [hit["index"] for hit in answer.json()["results"]] == [1, 0], answer.text
+
+
+OWN_KEYS: list[list[Any]] = [
+    [{"id": "1", "text": "dog"}, {"text": "red cat"}],
+    [{"id": "1", "text": "dog"}, {"id": "1", "text": "red cat"}],
+    [{"id": 7, "text": "dog"}, {"id": 8, "text": "red cat"}],
+    [{"id": None, "text": "dog"}, {"id": ["a"], "text": "red cat"}],
+    [{"id": "a", "text": "dog"}, "red cat"],
+    [{"score": "0.9", "text": "dog"}, {"score": "0.1", "text": "red cat"}],
+    [{"score": 0.9, "text": "dog"}, {"text": "red cat"}],
+    [{"score": True, "text": "dog"}, {"score": False, "text": "red cat"}],
+    [{"score": 1e39, "text": "dog"}, {"score": 1, "text": "red cat"}],
+]
+
+
+@pytest.mark.parametrize("documents", OWN_KEYS)
+def test_an_objects_other_keys_are_the_callers_own(settings: Settings, documents: list[Any]) -> None:
+    async def work(client: httpx.AsyncClient, _: Service) -> None:
+        for path in ("/v2/rerank", "/v1/rerank", "/jina/v1/rerank", "/voyage/v1/rerank", "/infinity/rerank"):
+            answer = await client.post(path, json={"query": QUERY, "documents": documents})
+            assert answer.status_code == 200, answer.text
+            hits = answer.json().get("results") or answer.json()["data"]
+            assert [hit["index"] for hit in hits] == [1, 0]
+
+    inside(settings, work)
+
+
+def test_ids_and_scores_that_are_good_for_all_count() -> None:
+    documents: list[Any] = [{"id": "a", "score": 1, "text": "dog", "more": 1}, {"id": "b", "score": 0.5, "text": "cat"}]
+    expected = [{"id": "a", "score": 1, "text": "dog"}, {"id": "b", "score": 0.5, "text": "cat"}]
+    assert as_candidates(documents) == expected
+    assert as_candidates([*documents, {"id": "b", "score": 2.0, "text": "fish"}])[0] == {"score": 1, "text": "dog"}
+    assert as_candidates([*documents, {"id": "c", "text": "fish"}])[0] == {"id": "a", "text": "dog"}
 
 
 def test_several_cascades_by_name(file: Path, models: Path, tmp_path: Path) -> None:

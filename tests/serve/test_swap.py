@@ -198,22 +198,24 @@ def test_a_model_that_ends_its_process_does_not_end_the_server(place: Path) -> N
     inside(settings_of(place, admin_keys=("admin",), trial=True), work)
 
 
+def somebody_reads(pipe: Path, held: list[int]) -> bool:
+    """Whether somebody waits for what comes out of a named pipe; from then on it is ``held`` open, and he waits."""
+    try:
+        held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # no reader yet
+        return False
+    return True
+
+
 def test_a_disk_that_does_not_answer_is_waited_for_by_nobody_but_the_swap(place: Path) -> None:
     """A named pipe in place of the cascade file: whoever reads it waits until its writer has closed it."""
     pipe, held = place / "pipe", list[int]()
-
-    def somebody_reads() -> bool:
-        try:
-            held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # no reader yet
-            return False
-        return True
 
     async def work(client: httpx.AsyncClient, service: Service) -> None:
         os.mkfifo(pipe)
         os.link(pipe, place / "cascade.new")
         os.replace(place / "cascade.new", place / "cascade.toml")
-        await until(somebody_reads)
+        await until(lambda: somebody_reads(pipe, held))
         try:
             for _ in range(10):
                 assert await best(client) == 2.0
@@ -265,6 +267,42 @@ def test_rollback_is_immediate_and_needs_no_files(place: Path) -> None:
         assert await best(client) == 102.0
 
     inside(settings_of(place, admin_keys=("admin",)), work)
+
+
+def test_a_swap_of_what_serves_keeps_what_to_roll_back_to(place: Path) -> None:
+    """Good, then one that ranks badly, then its swap once more by hand: rolling back gives the good one. A refusal is
+    forgotten when the files are those that serve again."""
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        key = {"x-api-key": "admin"}
+        deployment = service.deployments["one"]
+        put(place, "v100")
+        for _ in range(3):
+            assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 2
+        (place / "model").rename(place / "aside")
+        assert (await client.post("/admin/reload", headers=key)).status_code == 409
+        assert deployment.refused
+        (place / "aside").rename(place / "model")
+        assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 2
+        assert not deployment.refused
+        assert (await client.post("/admin/rollback", headers=key)).json()["generation"] == 1
+        assert await best(client) == 2.0
+        # The files are not what serves now: they are taken if somebody asks for it.
+        assert (await client.post("/admin/reload", headers=key)).json()["generation"] == 3
+        assert await best(client) == 102.0
+
+    inside(settings_of(place, admin_keys=("admin",)), work)
+
+
+def test_a_swap_that_waited_for_the_watchers_changes_nothing_more(place: Path) -> None:
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        deployment = service.deployments["one"]
+        put(place, "v100")
+        found = await asyncio.gather(deployment.reload(), deployment.reload())
+        assert [generation.number for generation in found] == [2, 2]
+        assert (await deployment.rollback()).number == 1
+
+    inside(settings_of(place), work)
 
 
 def test_admin_asks_for_its_own_keys(place: Path) -> None:
@@ -327,6 +365,28 @@ def test_the_watcher_takes_what_is_put_in_place(place: Path, caplog: pytest.LogC
         assert await best(client) == 2.0
 
     inside(settings_of(place, watch_s=0.02), work)
+
+
+def test_a_disk_that_does_not_answer_holds_up_no_other_cascade(place: Path) -> None:
+    """The first cascade's file is a named pipe, whose reader waits; the second one's is changed and taken meanwhile."""
+    (place / "other.toml").write_text('[[stage]]\nmodel = "v0"\nkeep = 6\n', encoding="utf-8")
+
+    async def work(client: httpx.AsyncClient, service: Service) -> None:
+        os.mkfifo(place / "pipe")
+        os.link(place / "pipe", place / "cascade.new")
+        os.replace(place / "cascade.new", place / "cascade.toml")
+        held = list[int]()
+        await until(lambda: somebody_reads(place / "pipe", held))
+        try:
+            (place / "other.new").write_text('[[stage]]\nmodel = "v100"\nkeep = 6\n', encoding="utf-8")
+            os.replace(place / "other.new", place / "other.toml")
+            second = service.deployments["two"]
+            await until(lambda: second.live.current is not None and second.live.current.number == 2)
+        finally:
+            os.close(held[0])
+
+    cascades: dict[str, Path | None] = {"one": place / "cascade.toml", "two": place / "other.toml"}
+    inside(settings_of(place, cascades=cascades, watch_s=0.02), work)
 
 
 EXTERNAL = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cascaderank import CascadeConfig, CascadeError, ModelError, Stage
-from cascaderank.trial import Trial
+from cascaderank import Cascade, CascadeConfig, CascadeError, ModelError, ScoreError, Stage
+from cascaderank.trial import Trial, check
 from tiny import make_cross_encoder
 
 
@@ -25,6 +25,13 @@ def test_errors_come_through_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(CascadeError, match="not a finite number") as found:
         Trial().run(CascadeConfig((Stage(folder, keep=5),)), None)
     assert type(found.value).__name__ == "ScoreError"
+
+
+def test_a_stage_that_skips_few_candidates_is_tried_as_well(models: Path, tmp_path: Path) -> None:
+    folder = make_cross_encoder(tmp_path / "broken", graph={"nan_word": "[UNK]"})
+    stages = (Stage(models / "ce", keep=5), Stage(folder, keep=3, candidates_over=3))
+    with Cascade(CascadeConfig(stages)) as cascade, pytest.raises(ScoreError, match=r"'broken'.*not a finite number"):
+        check(cascade)
 
 
 def test_one_that_takes_for_ever_is_given_up(models: Path) -> None:

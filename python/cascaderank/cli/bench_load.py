@@ -116,7 +116,7 @@ def run_load(options: argparse.Namespace) -> int:
     run = bench.last
     assert run is not None  # both ways end with one
     if options.hgrm is not None:
-        write_hgrm(options.hgrm, [one.latency_ms for one in run.measured if one.reply.status == "answered"])
+        write_hgrm(options.hgrm, run.waited_ms)
     if options.json is not None:
         _write_json(options.json, found, None if options.sweep else run)
     return 0 if valid else 1

@@ -46,8 +46,12 @@ def add_parser(commands: Any) -> None:
     )
     limits.add_argument("--max-documents", type=positive_integer, metavar="N", help="candidates of a request; 10000")
     limits.add_argument("--max-body-mb", type=positive_integer, metavar="MB", help="of a request; 32")
+    limits.add_argument(
+        "--max-reading-mb", type=positive_integer, metavar="MB", help="of bodies being read; 8 of those"
+    )
     limits.add_argument("--deadline-ms", type=positive_number, metavar="MS", help="where nobody says another")
     limits.add_argument("--timeout-s", type=positive_number, metavar="S", help="until an answer; 60")
+    limits.add_argument("--send-timeout-s", type=positive_number, metavar="S", help="for a client to read it; 60")
     limits.add_argument("--header-timeout-s", type=positive_number, metavar="S", help="for a request to begin; 10")
     limits.add_argument("--keep-alive-s", type=positive_number, metavar="S", help="idle between two requests; 30")
     limits.add_argument("--body-timeout-s", type=positive_number, metavar="S", help="for its body to arrive; 10")
@@ -91,12 +95,14 @@ def settings_of(options: argparse.Namespace) -> Settings:
     chosen: dict[str, Any] = {
         key: getattr(options, key)
         for key in ("max_queue", "max_documents", "deadline_ms", "timeout_s", "header_timeout_s", "keep_alive_s",
-                    "body_timeout_s", "watch_s",
+                    "body_timeout_s", "send_timeout_s", "watch_s",
                     "drain_delay_s", "drain_s")
         if getattr(options, key) is not None
     }  # fmt: skip
     if options.max_body_mb is not None:
         chosen["max_body_bytes"] = options.max_body_mb << 20
+    if options.max_reading_mb is not None:
+        chosen["max_reading_bytes"] = options.max_reading_mb << 20
     return Settings(
         cascades=cascades or {"default": None},
         stores=stores,

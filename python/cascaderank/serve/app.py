@@ -47,6 +47,7 @@ def create_app(service: Service) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         starting = asyncio.create_task(service.start())
         yield
+        starting.cancel()  # the cascades that are not loaded yet are not needed any more
         await asyncio.wait([starting])
         await service.stop()
 
@@ -65,7 +66,7 @@ def create_app(service: Service) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Edge)],
-        exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
+        exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirect would name whatever host the request claims
@@ -77,8 +78,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # registered for these alone
     message = f"{error.detail}: {request.method} {request.url.path[:200]}; /docs lists what there is"
     return as_json({"message": message, "detail": message}, error.status_code, dict(error.headers or {}))
-
-
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    message = "internal error; the server's log has it under this request's id"
-    return as_json({"message": message, "detail": message}, 500)

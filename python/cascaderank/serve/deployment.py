@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from cascaderank.errors import CascadeError
 from cascaderank.job import clock
 from cascaderank.serve.fingerprint import Files
 from cascaderank.serve.live import Generation, Live
+from cascaderank.serve.loader import Loader
 from cascaderank.serve.metrics import Metrics
-from cascaderank.serve.prepare import Prepared, prepare
+from cascaderank.serve.prepare import prepare
 from cascaderank.token_cache import CacheCounts
 from cascaderank.trial import Trial
 
@@ -52,20 +52,28 @@ class Deployment:
         self._seen = ""  # fingerprint of what was last loaded or refused
         self._numbers = 0
         self._busy = asyncio.Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="cascaderank-load")
+        self._loader = Loader("cascaderank-load")
         self._closing: set[asyncio.Task[None]] = set()
 
     async def reload(self) -> Generation:
-        """Load, check and warm up what lies on disk, then switch. Raises ``CascadeError``; what served serves on."""
+        """Load, check and warm up what lies on disk, then switch. Raises ``CascadeError``; what served serves on.
+
+        Files that serve already are left as they are, since another generation of them would take the place of the one
+        to roll back to."""
         async with self._busy:
             begun = clock()
-            found = await self._in_thread(self._files.fingerprint)
+            found = await self._loader.run(self._files.fingerprint)
             self._seen = found
+            current = self.live.current
+            if current is not None and current.fingerprint == found:
+                self.refused = ""
+                _log.info("unchanged", extra={"cascade": self.name, "generation": current.number})
+                return current
             try:
                 # At the start there is nobody to yield to, and nothing to protect.
-                trial = None if self.live.current is None else self._trial
+                trial = None if current is None else self._trial
                 arguments = self._files.file, self._files.store, self._max_requests, trial
-                prepared: Prepared = await self._in_thread(prepare, *arguments)
+                prepared = await self._loader.run(prepare, *arguments)
             except Exception as error:
                 self.refused = str(error) or type(error).__name__
                 self._metrics.swaps.labels(self.name, "refused").inc()
@@ -96,7 +104,7 @@ class Deployment:
 
     async def changed(self) -> str:
         """The files' fingerprint where they are not those last loaded or refused, else empty."""
-        found = str(await self._in_thread(self._files.fingerprint))
+        found = await self._loader.run(self._files.fingerprint)
         return "" if found == self._seen else found
 
     @property
@@ -114,8 +122,9 @@ class Deployment:
         """Of the token caches of what serves."""
         return CacheCounts(0, 0, 0, 0, 0) if self.live.current is None else self.live.current.cascade.cache_counts
 
-    async def close(self) -> None:
-        """End all generations once their requests have ended, and a trial at once."""
+    async def close(self, until: float) -> None:
+        """End all generations once their requests have ended, and a trial at once; what is being loaded is waited for
+        ``until`` then (``clock()`` seconds), for a disk may never answer."""
         if self._trial is not None:
             self._trial.end()
         for generation in (self.live.current, self.previous):
@@ -123,7 +132,7 @@ class Deployment:
                 await generation.close()
         if self._closing:
             await asyncio.wait(self._closing)
-        self._loader.shutdown()
+        await self._loader.close(max(0.0, until - clock()))
 
     def _switch(self, new: Generation, outcome: str) -> None:
         """No await in here: a request sees either the old or the new."""
@@ -144,9 +153,6 @@ class Deployment:
         task = asyncio.get_running_loop().create_task(work)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-    async def _in_thread(self, call: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._loader, call, *arguments)
 
 
 def default_file() -> Path:

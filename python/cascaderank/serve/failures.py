@@ -29,8 +29,11 @@ class Failure(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """``Retry-After`` in whole seconds, as HTTP wants it."""
-        return {} if self.retry_after_s is None else {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
+        """``Retry-After`` in whole seconds, and how to say who one is, as HTTP wants them."""
+        found = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        if self.retry_after_s is not None:
+            found["retry-after"] = str(max(1, math.ceil(self.retry_after_s)))
+        return found
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -9,6 +9,7 @@ from typing import Any
 from cascaderank.results import Ranking
 from cascaderank.serve.failures import Failure
 
+_FLOAT32_MAX = 3.4e38  # scores are float32; a larger one would be infinite
 Given = str | dict[str, Any]  # a document as the caller sent it
 
 
@@ -92,19 +93,36 @@ class Answer:
 
 
 def as_candidates(given: Sequence[Given], fields: Sequence[str] | None = None) -> Sequence[object]:
-    """Documents as the cascade takes them: all strings, or all dicts with ``text`` (``id`` and ``score`` if given).
+    """Documents as the cascade takes them: all strings, or all dicts with ``text``, and with ``id`` and ``score`` where
+    those are good for all of them.
 
-    ``fields`` names the keys of an object whose values are joined by line breaks; ``text`` alone by default.
+    ``fields`` names the keys of an object whose values are joined by line breaks; ``text`` alone by default. In the
+    APIs an object's other keys are the caller's own: an ``id`` counts where every document has one, a string, and no
+    two the same; a ``score`` where every document has a finite number.
     """
     if all(type(document) is str for document in given):
         return given
-    return [
-        {"text": document} if isinstance(document, str) else _object(document, index, fields)
+    found: list[dict[str, Any]] = [
+        {"text": document} if isinstance(document, str) else {"text": _text(document, index, fields)}
         for index, document in enumerate(given)
     ]
+    for key, usable in (("id", _are_ids), ("score", _are_scores)):
+        values = [document.get(key) for document in given if isinstance(document, dict)]
+        if len(values) == len(given) and usable(values):
+            for one, value in zip(found, values, strict=True):
+                one[key] = value
+    return found
 
 
-def _object(document: Mapping[str, Any], index: int, fields: Sequence[str] | None) -> dict[str, Any]:
+def _are_ids(values: Sequence[Any]) -> bool:
+    return all(type(value) is str for value in values) and len(set(values)) == len(values)
+
+
+def _are_scores(values: Sequence[Any]) -> bool:
+    return all(type(value) in (int, float) and abs(value) <= _FLOAT32_MAX for value in values)
+
+
+def _text(document: Mapping[str, Any], index: int, fields: Sequence[str] | None) -> str:
     names = fields or ("text",)
     parts = [document[name] for name in names if name in document]
     if not parts:
@@ -114,8 +132,4 @@ def _object(document: Mapping[str, Any], index: int, fields: Sequence[str] | Non
     for part in parts:
         if not isinstance(part, str):
             raise Failure(422, f"documents[{index}]: expected text, got {type(part).__name__}")
-    chosen: dict[str, Any] = {"text": parts[0] if len(parts) == 1 else "\n".join(parts)}
-    for key in ("id", "score"):
-        if document.get(key) is not None:
-            chosen[key] = document[key]
-    return chosen
+    return parts[0] if len(parts) == 1 else "\n".join(parts)

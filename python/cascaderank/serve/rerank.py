@@ -21,7 +21,7 @@ from cascaderank.serve.request import Answer, RankRequest
 from cascaderank.serve.scores import deepest_logits, relevance
 from cascaderank.serve.service import Service
 from cascaderank.serve.shapes import Shape
-from cascaderank.serve.tracing import record_spans
+from cascaderank.serve.tracing import Done, record_spans
 
 _log = logging.getLogger("cascaderank.serve")
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -34,62 +34,71 @@ def rerank(service: Service, shape: Shape) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         state = request.scope["state"]
         status, cascade, api = 500, "", shape.name
-        body: bytes | None = None
+        unread = True
         live: Generation | None = None
+        ranked: Ranking | None = None
+        why = "ended before its answer"
+        begun, begun_ns = clock(), time.time_ns()
         try:
             service.keys.check(request.headers)
             settings = service.settings
-            body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s)
-            begun, begun_ns = clock(), time.time_ns()
-            wanted = shape.read(body)
+            with service.room.share() as take:
+                body = await read_body(request, settings.max_body_bytes, settings.body_timeout_s, take)
+                unread = False
+                begun, begun_ns = clock(), time.time_ns()  # how long a client takes to send is not ours to answer for
+                wanted = shape.read(body)
+                del body  # or it would be held until the answer
             deployment = service.find(wanted.model)
             cascade, api = deployment.name, wanted.api
-            deadline_ms = _deadline(wanted, request, settings.deadline_ms)
+            deadline_ms = _deadline(wanted, request)
             with deployment.live.lend() as live:
                 limit = min(settings.max_documents, live.cascade.config.max_candidates)
                 if wanted.size > limit:
                     raise Failure(413, f"documents: {wanted.size} of them, at most {limit} are taken; send fewer")
+                if deadline_ms is None:
+                    own = live.cascade.config.deadline_ms
+                    deadline_ms = settings.deadline_ms if own is None else own
                 ranking = await _rank(request, live, wanted, deadline_ms, settings.timeout_s)
                 _check_strict(wanted, ranking)
                 answer = _answer(state["request_id"], wanted, ranking, live, cascade)
             content = shape.write(answer)
-            elapsed_s = clock() - begun
-            service.metrics.answered(cascade, ranking, elapsed_s)
-            record_spans(request.headers, state["trace"], ranking, cascade, begun_ns, elapsed_s)
-            status = 200
+            service.metrics.answered(cascade, ranking, clock() - begun)
+            status, ranked, why = 200, ranking, ""
             state["log"] = {"documents": wanted.size, "generation": live.number, "degraded": ranking.degraded}
             return Response(content, media_type="application/json", headers=_headers(answer))
         except Disconnected:
-            status = GONE
+            status, why = GONE, "the client left"
             service.metrics.disconnected.labels(cascade).inc()
             return Response(status_code=GONE)
         except Exception as error:  # noqa: BLE001  every failure is answered
             failure = failure_of(error)
             if live is not None:
                 failure.message = live.explained(failure.message)
-            status = failure.status
-            state["log"] = {"reason": failure.message[:500]}
+            status, why = failure.status, failure.message[:500]
+            state["log"] = {"reason": why}
             if isinstance(error, OverloadedError):
                 service.metrics.rejected.labels(cascade).inc()
             if status >= 500 and status != 503:
                 _log.exception("failed", extra={"request_id": state["request_id"]})
             content = shape.fail(failure, state["request_id"])
             # What is left of a body that was not read is not worth reading.
-            headers = failure.headers | ({"connection": "close"} if body is None else {})
+            headers = failure.headers | ({"connection": "close"} if unread else {})
             return Response(content, status, headers, "application/json")
         finally:
             service.metrics.requests.labels(cascade, api, str(status)).inc()
+            done = Done(cascade, status, begun_ns, clock() - begun, ranked, why)
+            record_spans(request.headers, state["trace"], done)
 
     return endpoint
 
 
-def _deadline(wanted: RankRequest, request: Request, default: float | None) -> float | None:
-    """The body's, else the header's, else the server's; None leaves it to the cascade file."""
+def _deadline(wanted: RankRequest, request: Request) -> float | None:
+    """The body's, else the header's; None where the request says none."""
     if wanted.deadline_ms is not None:
         return wanted.deadline_ms
     header = request.headers.get("x-deadline-ms")
     if header is None:
-        return default
+        return None
     try:
         value = float(header)
     except ValueError:

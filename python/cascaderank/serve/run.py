@@ -15,7 +15,8 @@ import uvicorn
 from cascaderank.errors import CascadeError, ConfigError
 from cascaderank.serve import logs, tracing
 from cascaderank.serve.app import create_app
-from cascaderank.serve.protocol import bounded_head
+from cascaderank.serve.private import sweep
+from cascaderank.serve.protocol import bounded
 from cascaderank.serve.service import Service
 from cascaderank.serve.settings import Settings
 
@@ -30,6 +31,8 @@ def run(settings: Settings, host: str, port: int, *, log_level: str = "info") ->
     """
     logs.configure(log_level)
     tracing.configure()
+    for folder in sweep():
+        _log.info("swept", extra={"folder": str(folder)})
     service = Service(settings)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -38,7 +41,7 @@ def run(settings: Settings, host: str, port: int, *, log_level: str = "info") ->
         raise ConfigError(f"serve: cannot listen on {host} port {port}: {error.strerror or error}") from None
     config = uvicorn.Config(
         create_app(service),
-        http=bounded_head(settings.header_timeout_s),
+        http=bounded(settings.header_timeout_s, settings.send_timeout_s),
         ws="none",
         lifespan="on",
         backlog=_BACKLOG,

@@ -8,7 +8,6 @@ loaded; what is mapped lives on until its session goes. Hashes are taken of the 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from cascaderank.config import CascadeConfig
 from cascaderank.errors import ModelError
 from cascaderank.model import find_folder
+from cascaderank.serve.private import private_folder
 
 
 def model_folders(config: CascadeConfig) -> list[Path]:
@@ -30,12 +30,12 @@ def snapshot(config: CascadeConfig) -> Iterator[tuple[CascadeConfig, dict[str, s
 
     Raises ``ModelError`` where a folder cannot be copied, such as one that is being replaced.
     """
-    with tempfile.TemporaryDirectory(prefix="cascaderank-") as base:
+    with private_folder() as base:
         copies: dict[Path, Path] = {}
         stages = []
         for stage, folder in zip(config.stages, model_folders(config), strict=True):
             if folder not in copies:
-                copies[folder] = Path(base) / str(len(copies)) / folder.name
+                copies[folder] = base / str(len(copies)) / folder.name
                 try:
                     shutil.copytree(folder, copies[folder])
                 except (OSError, shutil.Error) as error:

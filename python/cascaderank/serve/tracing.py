@@ -50,13 +50,25 @@ def trace_context(header: str | None) -> TraceContext:
     return TraceContext(found[1], span_id, found[3])
 
 
-def record_spans(
-    headers: Mapping[str, str], own: TraceContext, ranking: Ranking, cascade: str, begun_ns: int, elapsed_s: float
-) -> None:
-    """A span for the request and one per stage, made afterwards from the trace: measuring costs nothing while ranking.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One request as its span tells it: the cascade it named (empty where it got none), HTTP's status, when it began in
+    nanoseconds since the epoch, how long it took, its ranking or why there is none."""
 
-    ``own`` is what the answer and the log say of it: with ``configure``, the span has these ids. ``begun_ns`` is when
-    the request was read, in nanoseconds since the epoch, ``elapsed_s`` how long it took. Does nothing without
+    cascade: str
+    status: int
+    begun_ns: int
+    elapsed_s: float
+    ranking: Ranking | None = None
+    error: str = ""
+
+
+def record_spans(headers: Mapping[str, str], own: TraceContext, done: Done) -> None:
+    """A span for the request and one per stage, made afterwards from the trace: measuring costs nothing while ranking.
+    A request without a ranking has a span without stages, which says its status and why; it is marked as an error
+    where the fault is the server's, as OpenTelemetry's conventions for HTTP servers have it.
+
+    ``own`` is what the answer and the log say of it: with ``configure``, the span has these ids. Does nothing without
     OpenTelemetry, or with its API alone, whose tracers record nothing.
     """
     if not _SPANS:
@@ -68,21 +80,25 @@ def record_spans(
     tracer = trace.get_tracer("cascaderank")
     parent = propagate.extract(headers)
     said = _SAID.set(own)
-    span = tracer.start_span("rerank", parent, trace.SpanKind.SERVER, start_time=begun_ns)
+    span = tracer.start_span("rerank", parent, trace.SpanKind.SERVER, start_time=done.begun_ns)
     _SAID.reset(said)
-    ended_ns = begun_ns + int(elapsed_s * 1e9)  # not the clock again, which may have been set meanwhile
+    ended_ns = done.begun_ns + int(done.elapsed_s * 1e9)  # not the clock again, which may have been set meanwhile
     if span.is_recording():
-        found = ranking.trace
-        span.set_attributes(
-            {"cascaderank.cascade": cascade, "cascaderank.degraded": ranking.degraded, "cascaderank.hits": len(ranking)}
-        )
-        inside = trace.set_span_in_context(span, parent)
-        at = ended_ns - int(found.total_ms * 1e6) + int(found.read_ms * 1e6)
-        for stage in found.stages:
-            child = tracer.start_span(f"stage {stage.name}", inside, start_time=at)
-            child.set_attributes(_attributes(stage))
-            at += int(stage.total_ms * 1e6)
-            child.end(at)
+        span.set_attributes({"cascaderank.cascade": done.cascade, "http.response.status_code": done.status})
+        if done.ranking is None:
+            span.set_attributes({"error.type": str(done.status), "cascaderank.error": done.error})
+            if done.status >= 500:
+                span.set_status(trace.StatusCode.ERROR, done.error)
+        else:
+            found = done.ranking.trace
+            span.set_attributes({"cascaderank.degraded": done.ranking.degraded, "cascaderank.hits": len(done.ranking)})
+            inside = trace.set_span_in_context(span, parent)
+            at = ended_ns - int(found.total_ms * 1e6) + int(found.read_ms * 1e6)
+            for stage in found.stages:
+                child = tracer.start_span(f"stage {stage.name}", inside, start_time=at)
+                child.set_attributes(_attributes(stage))
+                at += int(stage.total_ms * 1e6)
+                child.end(at)
     span.end(ended_ns)
 
 

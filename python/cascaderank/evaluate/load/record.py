@@ -71,3 +71,8 @@ class LoadRun:
         """The requests due within the measurement."""
         ends = self.settle_s + self.duration_s
         return [one for one in self.sent if self.settle_s <= one.due_s < ends]
+
+    @property
+    def waited_ms(self) -> list[float]:
+        """The latencies that percentiles are of: measured answers and, as lower bounds, what nobody answered."""
+        return [one.latency_ms for one in self.measured if one.reply.status in ("answered", "unanswered")]

@@ -30,7 +30,7 @@ def summarize_load(run: LoadRun, qrels: Qrels | None = None, lateness_ms: float 
     """
     sent = run.measured
     answered = [one for one in sent if one.reply.status == "answered"]
-    waited = [one.latency_ms for one in sent if one.reply.status in ("answered", "unanswered")]
+    waited = run.waited_ms
     deadline = run.deadline_ms
     in_time = sum(_in_time(one, deadline) for one in answered)
     ends = run.settle_s + run.duration_s
