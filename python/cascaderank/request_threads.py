@@ -38,7 +38,7 @@ class RequestThreads:
         return self._queue.add(order, hurry, call, args)
 
 
-_Entry = tuple[float, int, Future[Any], Callable[..., Any], tuple[Any, ...]]
+_Entry = tuple[float, int, bool, Future[Any], Callable[..., Any], tuple[Any, ...]]  # order, number, whether in a hurry
 
 
 class _Queue:
@@ -57,7 +57,7 @@ class _Queue:
         with self._changed:
             if self._closed:
                 raise CascadeError("this cascade was closed; make a new one")
-            entry: _Entry = (order, next(self._number), future, call, args)
+            entry: _Entry = (order, next(self._number), hurry, future, call, args)
             taken = len(self._waiting) >= self._idle
             own = taken and hurry and self._size <= len(self._threads) < self._most and self._start(entry)
             if not own:
@@ -84,7 +84,7 @@ class _Queue:
         """Who was cancelled in line leaves nothing of the request here."""
         if future.cancelled():
             with self._changed:
-                self._waiting = [entry for entry in self._waiting if entry[2] is not future]
+                self._waiting = [entry for entry in self._waiting if entry[3] is not future]
                 heapify(self._waiting)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class _Queue:
             waiting, self._waiting = self._waiting, []
             threads = list(self._threads)
             self._changed.notify_all()
-        for _, _, future, _, _ in waiting:
+        for _, _, _, future, _, _ in waiting:
             future.cancel()
         for thread in threads:
             if thread is not threading.current_thread():
@@ -103,7 +103,7 @@ class _Queue:
         while True:
             if entry is None and (entry := self._next()) is None:
                 return
-            _, _, future, call, args = entry
+            _, _, _, future, call, args = entry
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call(*args))
@@ -117,6 +117,10 @@ class _Queue:
         with self._changed:
             while True:
                 if len(self._threads) > self._size:
+                    if hurried := [entry for entry in self._waiting if entry[2]]:  # who came when there was no room
+                        self._waiting.remove(first := min(hurried))
+                        heapify(self._waiting)
+                        return first
                     self._threads.remove(threading.current_thread())
                     return None
                 if self._waiting:
