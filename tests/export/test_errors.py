@@ -219,7 +219,12 @@ def test_no_room_to_write(source: Path, out: Path) -> None:
 @pytest.mark.parametrize("step", ["exporting the graph", "comparing with torch"])
 def test_an_interrupt_leaves_nothing(step: str, source: Path, out: Path) -> None:
     arguments = [*COMMAND, "export", str(source), str(out)]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        arguments,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:  # a line per step off a terminal
             if step in line:
