@@ -217,7 +217,7 @@ class Cascade:
         try:
             given = documents if ids is None else ids
             known = store if isinstance(store, Store) else None
-            stored = self._flow.stored(known, () if documents is None else ("some text",))
+            stored = self._flow.stored(known, documents is not None)
             self._admission.turn(budget, self._flow.seconds(len(given) if isinstance(given, Sized) else 0, stored))
             future = self._requests.submit(
                 budget.order, self._rank, query, documents, ids, scores, store, top_n, budget, instruction,
@@ -400,7 +400,7 @@ class Cascade:
         request = self._request(text, candidates, store, budget)
         request.instruction = self._check_instruction(instruction)
         request.max_document_tokens = max_document_tokens
-        stored = self._flow.stored(store if request.stored else None, candidates.texts)
+        stored = self._flow.stored(store if request.stored else None, bool(candidates.texts))
         seconds = self._flow.seconds(candidates.size, stored)
         switching = quick_switching(self.config.switch_interval_ms / 1e3)
         with self._under_way(), switching, self._admission.admit(budget, seconds) as request.flight:
@@ -409,7 +409,7 @@ class Cascade:
             except IndexError:
                 pool = Pool()
             try:
-                return self._flow.run(pool, request, top_n, started)
+                return self._flow.run(pool, request, stored, top_n, started)
             finally:
                 self._pools.append(pool)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,6 @@ class Flow:
             min_logit(stage, spec, calibration)
             for stage, spec, calibration in zip(config.stages, self.specs, self._calibrations, strict=True)
         )
-        self._early_stop = config.early_stop
-        self._shows_last = config.fusion == "last"
         self._needed_vectors = needed_vectors(config.stages, self.specs)
 
     @property
@@ -60,15 +58,15 @@ class Flow:
         """What orders the candidates that reached the same stage, as the pool takes it."""
         return self._fusion
 
-    def run(self, pool: Pool, request: Request, top_n: int | None, started: float) -> Ranking:
-        """Take one request through all stages; ``started`` is when it came in (``clock()``)."""
+    def run(self, pool: Pool, request: Request, stored: Sequence[bool], top_n: int | None, started: float) -> Ranking:
+        """Take one request through all stages; ``stored`` is ``Flow.stored`` of it, ``started`` when it came in
+        (``clock()``)."""
         size = request.candidates.size
         for scorer in self.scorers:
             scorer.check_query(request)  # before any model runs: a query too long for stage 3 fails at once
         calibrations = calibrations_under(request.instruction, self._config, self.specs, self._calibrations)
         pool.reset(size, request.candidates.scores, len(self.scorers), self._fusion)
         read = clock()
-        stored = self.stored(request.store if request.stored else None, request.candidates.texts)
         traces: list[StageTrace] = []
         reasons: list[str] = []
         kept = size
@@ -111,9 +109,9 @@ class Flow:
             chances,
         )  # fmt: skip
 
-    def stored(self, store: Store | None, texts: Collection[str]) -> tuple[bool, ...]:
+    def stored(self, store: Store | None, with_texts: bool) -> tuple[bool, ...]:
         """By stage, whether documents that ``store`` knows by id (None: not all of them) are stored ones there."""
-        return stored_stages(self._needed_vectors, store, texts)
+        return stored_stages(self._needed_vectors, store, with_texts)
 
     def seconds(self, size: int, stored: Sequence[bool]) -> float:
         """What a request of ``size`` candidates takes with the machine to itself, from the costs so far; ``stored`` by
@@ -150,7 +148,7 @@ class Flow:
         """How many of a stage's best decide the answer, where the stage may end once they are certain. Limits on logits
         count whoever passes them, so a stage with any is scored in full."""
         stage, limits = self.stages[number], self._min_logits[number] is not None
-        if not self._early_stop or limits or stage.margin is not None or stage.dynamic is not None:
+        if not self._config.early_stop or limits or stage.margin is not None or stage.dynamic is not None:
             return None
         if self.specs[number].kind not in PAIRED:
             return None  # an encoder's stored vectors cost less than asking, and its query would be encoded again
@@ -255,7 +253,7 @@ class Flow:
     ) -> NDArray[np.float32]:
         """The scores that are shown, and ``values`` turned into those in place; the order is already decided."""
         scores = shown_scores(self.specs, logits)
-        if self._shows_last:
+        if self._config.fusion == "last":
             places = np.flatnonzero(reached >= 0)
             values[places] = scores[places, reached[places]]
         if request.candidates.scores is None:

@@ -72,7 +72,9 @@ class _Queue:
         """A thread more; with ``entry`` that is what it does first, whoever else waits. False where there is none to be
         had: one of those that run serves it, and the next request tries again. Raises where none runs."""
         try:
-            thread = start_thread(partial(self._work, entry), f"cascaderank-request_{len(self._threads)}")
+            thread = start_thread(
+                partial(self._work, [entry] if entry else []), f"cascaderank-request_{len(self._threads)}"
+            )
         except CascadeError:
             if not self._threads:
                 raise
@@ -99,18 +101,16 @@ class _Queue:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _work(self, entry: _Entry | None) -> None:
-        while True:
-            if entry is None and (entry := self._next()) is None:
-                return
+    def _work(self, own: list[_Entry]) -> None:
+        """``own`` is emptied, since the thread keeps what it was started with."""
+        while (entry := own.pop() if own else self._next()) is not None:
             _, _, _, future, call, args = entry
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call(*args))
                 except BaseException as error:  # noqa: BLE001  it is raised where the request is awaited
                     future.set_exception(error)
-            del future, call, args  # nothing of a request stays here while there is no other
-            entry = None
+            del entry, future, call, args  # nothing of a request stays here while there is no other
 
     def _next(self) -> _Entry | None:
         """Who is due first, when there is somebody; None for a thread that is not needed any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from cascaderank.config import Stage
 from cascaderank.manifest import PAIRED
@@ -23,13 +23,13 @@ def needed_vectors(stages: Sequence[Stage], specs: Sequence[ModelSpec]) -> Neede
     )
 
 
-def stored_stages(needed: Needed, store: Store | None, texts: Collection[str]) -> tuple[bool, ...]:
+def stored_stages(needed: Needed, store: Store | None, with_texts: bool) -> tuple[bool, ...]:
     """By stage, for documents that ``store`` knows by id (None: not all of them).
 
-    Beside ``texts`` a store of other models knows nothing: the stage would encode every document in the request. By ids
-    alone such a store is an error, which the stage raises, so it has to run.
+    Beside texts (``with_texts``) a store of other models knows nothing: the stage would encode every document in the
+    request. By ids alone such a store is an error, which the stage raises, so it has to run.
     """
     if store is None:
         return (False,) * len(needed)
     held = {*store.schema.vectors, *store.schema.token_vectors}
-    return tuple(not texts or digests <= held for digests in needed)
+    return tuple(not with_texts or digests <= held for digests in needed)
